@@ -1,0 +1,114 @@
+/**
+ * The test runner: every `*.test.js` below dist/test in a process of its own, a few at a time; totals summed over the
+ * processes. `node dist/test/run.js [--full] [WORD...]`: a WORD picks the files whose path contains it.
+ * The last line is `N passed, N failed, N skipped`; exit 1 when anything failed or nothing ran.
+ */
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const HERE = dirname(fileURLToPath(import.meta.url));
+const FILE_DEADLINE_MS = 5 * 60_000;
+const FILE_DEADLINE_FULL_MS = 60 * 60_000;
+const PARALLEL = 2;
+
+interface Totals {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+interface Outcome extends Totals {
+  readonly file: string;
+  readonly output: string;
+  readonly ms: number;
+}
+
+function testFiles(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .flatMap(entry => {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) return testFiles(path);
+      return entry.name.endsWith('.test.js') ? [path] : [];
+    })
+    .sort();
+}
+
+/** Reads uvu's closing lines; a file that prints none, or ran no test, counts as one failure. */
+function readTotals(output: string, status: number | null): Totals {
+  const number = (word: string): number | undefined => {
+    const match = new RegExp(`^  ${word}:\\s+(\\d+)`, 'm').exec(output);
+    return match?.[1] === undefined ? undefined : Number(match[1]);
+  };
+  const total = number('Total');
+  const passed = number('Passed') ?? 0;
+  const skipped = number('Skipped') ?? 0;
+  if (total === undefined || total + skipped === 0) return { passed, failed: 1, skipped };
+  const failed = total - passed;
+  return { passed, failed: failed === 0 && status !== 0 ? 1 : failed, skipped };
+}
+
+function runFile(file: string, env: NodeJS.ProcessEnv, deadline: number): Promise<Outcome> {
+  return new Promise(resolve => {
+    const started = Date.now();
+    const child = spawn(process.execPath, ['--enable-source-maps', '--expose-gc', file], {
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let output = '';
+    const collect = (chunk: Buffer): void => {
+      output += chunk.toString();
+    };
+    child.stdout.on('data', collect);
+    child.stderr.on('data', collect);
+    const timer = setTimeout(() => {
+      output += `\n${relative(HERE, file)} is not done after ${deadline / 1000} s: killed\n`;
+      child.kill('SIGKILL');
+    }, deadline);
+    child.on('close', status => {
+      clearTimeout(timer);
+      // eslint-disable-next-line no-control-regex -- uvu colours its totals on a TTY
+      const plain = output.replace(/\u001b\[[0-9;]*m/g, '');
+      resolve({ file: relative(HERE, file), output: plain, ms: Date.now() - started, ...readTotals(plain, status) });
+    });
+  });
+}
+
+function report(outcome: Outcome): void {
+  const mark = outcome.failed > 0 ? 'FAIL' : 'ok  ';
+  const skipped = outcome.skipped > 0 ? `, ${outcome.skipped} skipped` : '';
+  console.log(`${mark} ${outcome.file} (${outcome.passed} passed${skipped}, ${(outcome.ms / 1000).toFixed(1)} s)`);
+  if (outcome.failed > 0) console.log(outcome.output.trimEnd());
+  else for (const line of outcome.output.split('\n')) if (/^(skipped: |note: )/.test(line)) console.log(`     ${line}`);
+}
+
+async function main(): Promise<void> {
+  const words = process.argv.slice(2).filter(a => !a.startsWith('--'));
+  const full = process.argv.includes('--full');
+  const seed = process.env.WARREN_SEED ?? randomBytes(6).toString('hex');
+  const env = { ...process.env, WARREN_SEED: seed, NO_COLOR: '1', ...(full ? { WARREN_FULL: '1' } : {}) };
+  const files = testFiles(HERE).filter(f => words.length === 0 || words.some(w => relative(HERE, f).includes(w)));
+  console.log(`${files.length} files, ${full ? 'full size' : 'small size'}, WARREN_SEED=${seed}`);
+
+  const sum: Totals = { passed: 0, failed: 0, skipped: 0 };
+  const failedFiles: string[] = [];
+  const queue = [...files];
+  const worker = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const outcome = await runFile(file, env, full ? FILE_DEADLINE_FULL_MS : FILE_DEADLINE_MS);
+      report(outcome);
+      sum.passed += outcome.passed;
+      sum.failed += outcome.failed;
+      sum.skipped += outcome.skipped;
+      if (outcome.failed > 0) failedFiles.push(outcome.file);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  if (failedFiles.length > 0) console.log(`\nfailed: ${failedFiles.join(', ')}`);
+  console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
+  process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0;
+}
+
+await main();
