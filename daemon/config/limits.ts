@@ -1,0 +1,45 @@
+/** The limits that the config file may set, each with its range and default. The defaults are those of the protocol. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+interface LimitRule {
+  readonly min: number;
+  readonly max: number;
+  readonly value: number;
+  /** bytes may be written as `64 KiB`, `16 MiB`, `1 GiB` too */
+  readonly unit: 'bytes' | 'seconds' | 'count' | 'perSecond';
+}
+
+export const LIMIT_RULES = {
+  /** unconsumed credit and bytes kept for resending, all peers together */
+  processBytes: { value: 256 * MIB, min: 16 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
+  /** the same for one peer */
+  peerBytes: { value: 128 * MIB, min: 4 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
+  /** the same for one stream */
+  streamBytes: { value: 16 * MIB, min: 64 * KIB, max: KIB * MIB, unit: 'bytes' },
+  streamsPerPeer: { value: 2048, min: 1, max: 65_536, unit: 'count' },
+  opensPerSecond: { value: 5000, min: 1, max: 1_000_000, unit: 'perSecond' },
+  /** how long a session without a link keeps its streams */
+  graceSeconds: { value: 120, min: 1, max: 3600, unit: 'seconds' },
+  /** half-open handshakes, all sources together */
+  halfOpen: { value: 256, min: 8, max: 65_536, unit: 'count' },
+  /** half-open handshakes of one IPv4 address or IPv6 /64 */
+  halfOpenPerSource: { value: 32, min: 1, max: 65_536, unit: 'count' },
+  /** from the accepted connection to the finished handshake */
+  handshakeSeconds: { value: 10, min: 1, max: 120, unit: 'seconds' },
+  /** how long the exposing side waits for a service's target */
+  targetDialSeconds: { value: 10, min: 1, max: 300, unit: 'seconds' },
+  /** how long SIGTERM waits for open streams */
+  drainSeconds: { value: 10, min: 0, max: 3600, unit: 'seconds' },
+} as const satisfies Readonly<Record<string, LimitRule>>;
+
+export type LimitName = keyof typeof LIMIT_RULES;
+export type Limits = Readonly<Record<LimitName, number>>;
+
+export const DEFAULT_LIMITS: Limits = Object.freeze(
+  Object.fromEntries(Object.entries(LIMIT_RULES).map(([name, rule]) => [name, rule.value])) as Record<
+    LimitName,
+    number
+  >,
+);
