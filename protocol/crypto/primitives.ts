@@ -34,6 +34,25 @@ export interface Aead {
   key(key: Uint8Array): AeadKey;
 }
 
+/** One ciphertext opened as it arrives. What `update` returned must not be used before `final` has returned. */
+export interface Opening {
+  /** @returns as many bytes of plaintext as `chunk` has, not yet authenticated */
+  update(chunk: Uint8Array): Uint8Array;
+  /** @param tag 16 bytes. @throws WarrenError `crypto` when it does not match: everything from `update` is void */
+  final(tag: Uint8Array): void;
+}
+
+/** An AeadKey that also seals and opens in pieces, so that large records need no joining. */
+export interface PieceKey extends AeadKey {
+  /** @returns pieces whose concatenation is ciphertext ‖ tag of the concatenated parts */
+  sealParts(nonce: Uint8Array, ad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[];
+  opener(nonce: Uint8Array, ad: Uint8Array): Opening;
+}
+
+export interface PieceAead extends Aead {
+  key(key: Uint8Array): PieceKey;
+}
+
 export type HashName = 'SHA256' | 'SHA512' | 'BLAKE2s' | 'BLAKE2b';
 
 export interface Hash {
@@ -77,7 +96,7 @@ export interface Ed25519 {
 
 export interface Primitives {
   readonly x25519: X25519;
-  readonly aead: Readonly<Record<AeadName, Aead>>;
+  readonly aead: Readonly<Record<AeadName, PieceAead>>;
   readonly hash: Readonly<Record<HashName, Hash>>;
   readonly mlkem768: MlKem768;
   readonly ed25519: Ed25519;
