@@ -1,0 +1,232 @@
+/**
+ * Hosts for end-to-end tests: a temporary home each, driven by the real CLI as a process. Every daemon that was
+ * started is stopped at the end of the test file, whatever happened.
+ */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import http from 'node:http';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Diagnostics, Status } from '../../protocol/admin/contract.js';
+
+/** The folder of package.json, from the source tree as well as from dist/. */
+export function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, 'package.json'))) folder = dirname(folder);
+  return folder;
+}
+
+export const CLI = join(packageRoot(), 'dist', 'cli', 'main.js');
+
+export interface Run {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly input?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** ms until the process is killed; default 30 s */
+  readonly deadline?: number;
+  /** network namespace to run in (needs root) */
+  readonly netns?: string;
+}
+
+/** Runs any program to its end. */
+export function run(command: string, args: readonly string[], options: RunOptions = {}): Promise<Run> {
+  return new Promise((resolve, reject) => {
+    const [program, all] =
+      options.netns === undefined ? [command, args] : ['ip', ['netns', 'exec', options.netns, command, ...args]];
+    const child = spawn(program, all, {
+      env: { ...process.env, ...options.env },
+      cwd: options.cwd,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    child.stdin.on('error', () => undefined);
+    child.stdin.end(options.input ?? '');
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.deadline ?? 30_000);
+    child.on('error', reject);
+    child.on('close', status => {
+      clearTimeout(timer);
+      resolve({ status, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() });
+    });
+  });
+}
+
+export class Host {
+  readonly home: string;
+
+  constructor(
+    readonly name: string,
+    readonly folder: string,
+    readonly netns?: string,
+  ) {
+    this.home = join(folder, name);
+  }
+
+  /** Runs `warren ARGS` on this host. */
+  warren(args: readonly string[], options: RunOptions = {}): Promise<Run> {
+    return run(process.execPath, [CLI, ...args], {
+      netns: this.netns,
+      ...options,
+      env: { WARREN_HOME: this.home, NO_COLOR: '1', ...options.env },
+    });
+  }
+
+  /** Like `warren`, but anything else than exit code 0 is a failure of the test; returns stdout. */
+  async ok(args: readonly string[], options: RunOptions = {}): Promise<string> {
+    const result = await this.warren(args, options);
+    if (result.status !== 0)
+      throw new Error(`${this.name}: warren ${args.join(' ')} ended with ${result.status}: ${result.stderr}`);
+    return result.stdout.trim();
+  }
+
+  async json<T>(args: readonly string[]): Promise<T> {
+    return JSON.parse(await this.ok([...args, '--json'])) as T;
+  }
+
+  /** `up --detach` on a free loopback port without mDNS, unless the flags say otherwise. */
+  async up(flags: readonly string[] = []): Promise<Status> {
+    const listen =
+      flags.includes('--listen') || flags.includes('--no-listen') || existsSync(join(this.home, 'config.yaml'))
+        ? []
+        : ['--listen', '127.0.0.1:0'];
+    const name = existsSync(join(this.home, 'config.yaml')) || flags.includes('--name') ? [] : ['--name', this.name];
+    const mdns = flags.includes('--mdns') ? [] : ['--no-mdns'];
+    await this.ok(['up', ...name, ...listen, ...mdns, ...flags.filter(f => f !== '--mdns'), '--detach'], {
+      deadline: 60_000,
+    });
+    return this.status();
+  }
+
+  status(): Promise<Status> {
+    return this.json<Status>(['status']);
+  }
+
+  /** `connect`, returning the local address. */
+  async connect(service: string, listen?: string): Promise<string> {
+    return (await this.json<{ listen: string }>(['connect', service, ...(listen === undefined ? [] : [listen])]))
+      .listen;
+  }
+
+  /** GET on the admin socket. */
+  diagnostics(): Promise<Diagnostics> {
+    return new Promise((resolve, reject) => {
+      const request = http.get({ socketPath: join(this.home, 'admin.sock'), path: '/v1/diagnostics' }, response => {
+        let body = '';
+        response.on('data', (chunk: Buffer) => (body += chunk.toString()));
+        response.on('end', () => resolve(JSON.parse(body) as Diagnostics));
+      });
+      request.on('error', reject);
+    });
+  }
+
+  async pid(): Promise<number> {
+    return (await this.status()).pid;
+  }
+
+  log(): string {
+    const path = join(this.home, 'warren.log');
+    return existsSync(path) ? readFileSync(path, 'utf8') : '';
+  }
+
+  /** kill -9; returns when the process is gone. */
+  async kill(): Promise<void> {
+    const pid = await this.pid();
+    process.kill(pid, 'SIGKILL');
+    await until(`pid ${pid} is gone`, () => !alive(pid));
+  }
+}
+
+export function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Polls until `check` holds (a value that is not false or undefined), or fails with the sentence. */
+export async function until<T>(
+  what: string,
+  check: () => T | Promise<T>,
+  ms = 20_000,
+): Promise<Exclude<T, false | undefined>> {
+  const end = Date.now() + ms;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value !== false && value !== undefined) return value as Exclude<T, false | undefined>;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end)
+      throw new Error(`not within ${ms} ms: ${what}${last === undefined ? '' : ` (${String(last)})`}`);
+    await new Promise(resolve => setTimeout(resolve, 50));
+  }
+}
+
+/** A folder of hosts and the processes that belong to them; `close` ends everything. */
+export class Lab {
+  readonly folder = mkdtempSync(join(tmpdir(), 'warren-lab-'));
+  readonly hosts: Host[] = [];
+  private readonly children: ChildProcess[] = [];
+  private readonly closers: (() => void | Promise<void>)[] = [];
+
+  host(name: string, netns?: string): Host {
+    const host = new Host(name, this.folder, netns);
+    this.hosts.push(host);
+    return host;
+  }
+
+  /** Two hosts of one network, connected to each other. */
+  async pair(flagsA: readonly string[] = [], flagsB: readonly string[] = []): Promise<[Host, Host]> {
+    const a = this.host('host-a');
+    const b = this.host('host-b');
+    await a.up(flagsA);
+    await b.up(['--join', await a.ok(['invite']), ...flagsB]);
+    await connected(a, 'host-b');
+    await connected(b, 'host-a');
+    return [a, b];
+  }
+
+  /** Keeps a process to be killed at the end. */
+  keep(child: ChildProcess): ChildProcess {
+    this.children.push(child);
+    return child;
+  }
+
+  onClose(closer: () => void | Promise<void>): void {
+    this.closers.push(closer);
+  }
+
+  async close(): Promise<void> {
+    for (const host of this.hosts) {
+      const path = join(host.home, 'warren.pid');
+      const pid = existsSync(path) ? Number.parseInt(readFileSync(path, 'utf8'), 10) : Number.NaN;
+      if (Number.isInteger(pid) && pid > 1 && alive(pid)) process.kill(pid, 'SIGKILL');
+    }
+    for (const child of this.children) child.kill('SIGKILL');
+    for (const closer of this.closers.reverse()) await closer();
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Waits until `host` has a live session with the peer of that name. */
+export function connected(host: Host, peer: string, ms = 20_000): Promise<unknown> {
+  return until(
+    `${host.name} is connected to ${peer}`,
+    async () => (await host.status()).peers.some(p => p.name === peer && p.state === 'connected'),
+    ms,
+  );
+}
