@@ -1,0 +1,112 @@
+import { randomBytes } from 'node:crypto';
+import { DIAL_PAUSE_FIRST_MS, DIAL_PAUSE_MAX_MS, DialLoop, dialPause } from '../../../daemon/peers/dial-loop.js';
+import { suite, assert } from '../../helpers/suite.js';
+import { VirtualTime } from '../../helpers/virtual-time.js';
+
+const test = suite('dial loop');
+const tick = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
+
+interface Scene {
+  readonly time: VirtualTime;
+  readonly loop: DialLoop;
+  readonly dialed: string[];
+  readonly state: { wanted: boolean; addresses: string[]; answer: (address: string) => Promise<void> };
+}
+
+function scene(): Scene {
+  const time = new VirtualTime();
+  const dialed: string[] = [];
+  const state: Scene['state'] = {
+    wanted: true,
+    addresses: ['a:1', 'b:2'],
+    answer: () => Promise.reject(new Error('no')),
+  };
+  const loop = new DialLoop({
+    timers: time,
+    random: n => randomBytes(n),
+    addresses: () => state.addresses,
+    wanted: () => state.wanted,
+    dial: address => {
+      dialed.push(address);
+      return state.answer(address);
+    },
+    onFailed: () => undefined,
+  });
+  return { time, loop, dialed, state };
+}
+
+test('the pause grows, is jittered and bounded', () => {
+  for (let failures = 1; failures < 40; failures++) {
+    const pause = dialPause(failures, n => randomBytes(n));
+    assert.ok(pause >= DIAL_PAUSE_FIRST_MS * 0.69 && pause <= DIAL_PAUSE_MAX_MS * 1.31, `${failures}: ${pause}`);
+  }
+  assert.ok(dialPause(1, n => new Uint8Array(n)) < dialPause(1, n => new Uint8Array(n).fill(255)));
+  assert.ok(dialPause(10, n => new Uint8Array(n)) > dialPause(2, n => new Uint8Array(n)));
+});
+
+test('tries every address in turn, then pauses, then again', async () => {
+  const { time, loop, dialed } = scene();
+  loop.wake();
+  await tick();
+  await tick();
+  assert.equal(dialed, ['a:1', 'b:2']);
+  time.advance(DIAL_PAUSE_FIRST_MS * 0.6);
+  await tick();
+  assert.is(dialed.length, 2, 'not before the pause is over');
+  time.advance(DIAL_PAUSE_FIRST_MS);
+  await tick();
+  await tick();
+  assert.is(dialed.length, 4);
+  loop.stop();
+});
+
+test('stops at the first address that leads to a link', async () => {
+  const { loop, dialed, state, time } = scene();
+  state.answer = address => {
+    if (address === 'b:2') return Promise.resolve();
+    return Promise.reject(new Error('no'));
+  };
+  state.addresses = ['a:1', 'b:2', 'c:3'];
+  loop.wake();
+  await tick();
+  await tick();
+  assert.equal(dialed, ['a:1', 'b:2']);
+  state.wanted = false;
+  time.advance(10 * DIAL_PAUSE_MAX_MS);
+  await tick();
+  assert.is(dialed.length, 2);
+});
+
+test('waking starts the pause anew; one attempt at a time', async () => {
+  const { loop, dialed, state } = scene();
+  let release = (): void => undefined;
+  state.addresses = ['a:1'];
+  state.answer = () => new Promise<void>((_, reject) => (release = () => reject(new Error('late'))));
+  loop.wake();
+  loop.wake();
+  loop.wake();
+  await tick();
+  assert.is(dialed.length, 1);
+  assert.ok(loop.dialing);
+  release();
+  await tick();
+  await tick();
+  loop.stop();
+});
+
+test('without addresses, unwanted or stopped, nothing is dialed', async () => {
+  const { loop, dialed, state, time } = scene();
+  state.addresses = [];
+  loop.wake();
+  state.addresses = ['a:1'];
+  state.wanted = false;
+  loop.wake();
+  state.wanted = true;
+  loop.stop();
+  loop.wake();
+  time.advance(DIAL_PAUSE_MAX_MS);
+  await tick();
+  assert.is(dialed.length, 0);
+});
+
+test.run();
