@@ -1,0 +1,2 @@
+/** A record that is being put together. */
+export class RecordDraft {}
