@@ -31,7 +31,8 @@ export const OPENING_BYTES = PREFACE_BYTES + MESSAGE_1_BYTES; // 1294
 
 // Payloads 2 and 3: u16 length of the CBOR ‖ CBOR ‖ zeros, a multiple of PAYLOAD_UNIT.
 export const PAYLOAD_UNIT = 512;
-export const PAYLOAD_MAX = 8 * PAYLOAD_UNIT; // 4096: a statement and a grant of 1 KiB each with their signatures, and room
+/** Room for the largest statement (1024) and grant (2208) and some 200 bytes beside them. */
+export const PAYLOAD_MAX = 8 * PAYLOAD_UNIT; // 4096
 
 // Messages 2 and 3: u16 length ‖ message.
 export const LENGTH_BYTES = 2;
