@@ -93,7 +93,7 @@ export class Host {
   }
 
   /** `up --detach` on a free loopback port without mDNS, unless the flags say otherwise. */
-  async up(flags: readonly string[] = []): Promise<Status> {
+  async up(flags: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Promise<Status> {
     const listen =
       flags.includes('--listen') || flags.includes('--no-listen') || existsSync(join(this.home, 'config.yaml'))
         ? []
@@ -102,6 +102,7 @@ export class Host {
     const mdns = flags.includes('--mdns') ? [] : ['--no-mdns'];
     await this.ok(['up', ...name, ...listen, ...mdns, ...flags.filter(f => f !== '--mdns'), '--detach'], {
       deadline: 60_000,
+      env,
     });
     return this.status();
   }
