@@ -1,0 +1,200 @@
+/**
+ * What a daemon remembers of its network and of itself.
+ *
+ *   keys/network.json    network ID, network secrets, invites with their one-time secrets       (secret)
+ *   state/trust-ID.json  key logs, roles, grants, revocations, registry snapshots of network ID
+ *   state/memory.json    ports got for `:0`, the registry version, peers removed here
+ *
+ * A home changes its network in one step: the new trust file is written first, then network.json, which names it.
+ */
+import * as fs from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { toHex } from '../../protocol/bytes.js';
+import { WarrenError } from '../../protocol/errors.js';
+import type { FileOps } from './atomic.js';
+import { bytesField, openDocument, readSecretFile, saveDocument } from './document.js';
+import type { HomePaths } from './paths.js';
+
+const MAX_STATE_FILE = 64 * 1024 * 1024;
+const MAX_ITEMS = 200_000;
+const MAX_ITEM_BYTES = 64 * 1024;
+const MAX_SECRETS = 64;
+const MAX_INVITES = 4096;
+const MAX_PORTS = 4096;
+const MAX_REMOVED = 4096;
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const label = v.pipe(v.string(), v.maxLength(1024));
+
+/** One network secret; `since` (ms since the epoch) is when it was first seen here. */
+export interface SecretRecord {
+  readonly epoch: number;
+  /** 32 bytes */
+  readonly secret: Uint8Array;
+  readonly since: number;
+}
+
+/** An invite that this node made; the room that judges invites encodes it. Kept until an hour past its expiry. */
+export interface InviteRecord {
+  readonly id: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface NetworkState {
+  /** 32 bytes */
+  readonly networkId: Uint8Array;
+  readonly secrets: readonly SecretRecord[];
+  readonly invites: readonly InviteRecord[];
+}
+
+/** A signed thing of the network; `kind` as on the wire. */
+export interface ItemRecord {
+  readonly kind: number;
+  readonly bytes: Uint8Array;
+}
+
+export interface Memory {
+  /** real port by what asked for it, e.g. `listen 127.0.0.1:0` or `tunnel risk 127.0.0.1:0` */
+  readonly ports: Readonly<Record<string, number>>;
+  /** the last version of the own registry record that may have been published */
+  readonly registryVersion: number;
+  /** node IDs in text form that `peer remove` named */
+  readonly removed: readonly string[];
+}
+
+export const EMPTY_MEMORY: Memory = { ports: {}, registryVersion: 0, removed: [] };
+
+const networkKind = {
+  format: 'warren-network',
+  version: 1,
+  schema: v.strictObject({
+    network: bytesField(32, 32),
+    secrets: v.pipe(
+      v.array(v.strictObject({ epoch: count, secret: bytesField(32, 32), since: count })),
+      v.maxLength(MAX_SECRETS),
+    ),
+    invites: v.pipe(
+      v.array(v.strictObject({ id: label, bytes: bytesField(0, MAX_ITEM_BYTES) })),
+      v.maxLength(MAX_INVITES),
+    ),
+  }),
+};
+
+const trustKind = {
+  format: 'warren-trust',
+  version: 1,
+  schema: v.strictObject({
+    network: bytesField(32, 32),
+    items: v.pipe(
+      v.array(v.strictObject({ kind: count, bytes: bytesField(0, MAX_ITEM_BYTES) })),
+      v.maxLength(MAX_ITEMS),
+    ),
+  }),
+};
+
+const memoryKind = {
+  format: 'warren-memory',
+  version: 1,
+  schema: v.strictObject({
+    ports: v.pipe(
+      v.record(label, v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535))),
+      v.check(ports => Object.keys(ports).length <= MAX_PORTS),
+    ),
+    registryVersion: count,
+    removed: v.pipe(v.array(label), v.maxLength(MAX_REMOVED)),
+  }),
+};
+
+/** The state files of one home. Every save is atomic; a failed one throws `disk` and leaves the old file. */
+export class StateFiles {
+  constructor(
+    private readonly paths: HomePaths,
+    private readonly ops?: FileOps,
+  ) {}
+
+  /** @returns undefined in a new home. @throws WarrenError `home` on a damaged or readable file */
+  loadNetwork(): NetworkState | undefined {
+    const body = this.load(this.paths.networkKeys, networkKind);
+    return body && { networkId: body.network, secrets: body.secrets, invites: body.invites };
+  }
+
+  /** Changes secrets or invites of the network, or, after `saveTrust` of another network, moves the home to it. */
+  saveNetwork(state: NetworkState): void {
+    const body = {
+      network: state.networkId,
+      secrets: state.secrets.map(({ epoch, secret, since }) => ({ epoch, secret, since })),
+      invites: state.invites.map(({ id, bytes }) => ({ id, bytes })),
+    };
+    this.save(this.paths.networkKeys, networkKind, body);
+    this.removeOtherTrust(state.networkId);
+  }
+
+  /** @returns the signed items of that network, none when nothing was kept. @throws WarrenError `home` */
+  loadTrust(networkId: Uint8Array): readonly ItemRecord[] {
+    const file = this.trustFile(networkId);
+    const body = this.load(file, trustKind);
+    if (body === undefined) return [];
+    if (toHex(body.network) === toHex(networkId)) return body.items;
+    throw new WarrenError('home', `${file} cannot be used: it belongs to another network`, {
+      hint: 'restore it from a backup, or remove it: peers hand its content over again',
+    });
+  }
+
+  saveTrust(networkId: Uint8Array, items: readonly ItemRecord[]): void {
+    const body = { network: networkId, items: items.map(({ kind, bytes }) => ({ kind, bytes })) };
+    this.save(this.trustFile(networkId), trustKind, body);
+  }
+
+  loadMemory(): Memory {
+    return this.load(this.paths.memory, memoryKind) ?? EMPTY_MEMORY;
+  }
+
+  saveMemory(memory: Memory): void {
+    const { ports, registryVersion, removed } = memory;
+    this.save(this.paths.memory, memoryKind, { ports, registryVersion, removed });
+  }
+
+  /**
+   * The version for the next registry record, on the disk before it is returned: a version that was published is never
+   * given to another content, whenever the daemon dies. Never below the wall clock, so that a home restored from an
+   * old backup does not fall behind what peers have seen.
+   * @param now ms since the epoch
+   */
+  nextRegistryVersion(now: number): number {
+    const memory = this.loadMemory();
+    const registryVersion = Math.max(memory.registryVersion + 1, Math.floor(now));
+    this.saveMemory({ ...memory, registryVersion });
+    return registryVersion;
+  }
+
+  private load<S extends v.GenericSchema>(
+    file: string,
+    kind: { format: string; version: number; schema: S },
+  ): v.InferOutput<S> | undefined {
+    const text = readSecretFile(file, MAX_STATE_FILE);
+    return text === undefined ? undefined : openDocument(file, text, kind);
+  }
+
+  private save(
+    file: string,
+    kind: { format: string; version: number },
+    body: Parameters<typeof saveDocument>[1]['body'],
+  ): void {
+    const { format, version } = kind;
+    saveDocument(file, { format, version, body, ...(this.ops === undefined ? {} : { ops: this.ops }) });
+  }
+
+  private trustFile(networkId: Uint8Array): string {
+    return join(this.paths.state, `trust-${toHex(networkId.subarray(0, 8))}.json`);
+  }
+
+  /** What a former network left; a failure leaves a file that nobody reads. */
+  private removeOtherTrust(networkId: Uint8Array): void {
+    const mine = this.trustFile(networkId);
+    for (const name of fs.readdirSync(this.paths.state)) {
+      const file = join(this.paths.state, name);
+      if (/^trust-[0-9a-f]{16}\.json$/.test(name) && file !== mine) fs.rmSync(file, { force: true });
+    }
+  }
+}
