@@ -20,7 +20,7 @@ import type { Random } from '../clock.js';
 import { WarrenError } from '../errors.js';
 import { isAcceptableSignature } from './ed25519-checks.js';
 import { isValidPublicKey } from './noble.js';
-import { AEAD_KEY_LENGTH, KEY_LENGTH, TAG_LENGTH, plain, requireLength } from './lengths.js';
+import { AEAD_KEY_LENGTH, KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH, plain, requireLength } from './lengths.js';
 import type { AeadName, Ed25519, Hash, HashName, KeyPair, Opening, PieceAead, PieceKey, X25519 } from './primitives.js';
 
 export const nodeRandom: Random = n => randomFillSync(new Uint8Array(n));
@@ -106,7 +106,7 @@ class NodeKey implements PieceKey {
 
   open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array {
     const end = ciphertext.length - TAG_LENGTH;
-    if (end < 0) throw tooShort();
+    if (end < 0) throw new WarrenError('crypto', 'a ciphertext shorter than its tag');
     const opening = this.opener(nonce, ad);
     const plaintext = opening.update(ciphertext.subarray(0, end));
     opening.final(ciphertext.subarray(end));
@@ -123,7 +123,7 @@ class NodeKey implements PieceKey {
   }
 
   opener(nonce: Uint8Array, ad: Uint8Array): Opening {
-    this.alive();
+    this.requireUsable(nonce);
     const decipher = createDecipheriv(this.algorithm, this.key, nonce, TAG_OPTION);
     if (ad.length > 0) decipher.setAAD(ad);
     return new NodeOpening(decipher);
@@ -135,13 +135,15 @@ class NodeKey implements PieceKey {
   }
 
   private cipher(nonce: Uint8Array, ad: Uint8Array): CipherGCM {
-    this.alive();
+    this.requireUsable(nonce);
     const cipher = createCipheriv(this.algorithm, this.key, nonce, TAG_OPTION);
     if (ad.length > 0) cipher.setAAD(ad);
     return cipher;
   }
 
-  private alive(): void {
+  /** OpenSSL itself would take nonces of other lengths. */
+  private requireUsable(nonce: Uint8Array): void {
+    requireLength('a nonce', nonce, NONCE_LENGTH);
     if (this.destroyed) throw new WarrenError('internal', 'this AEAD key is destroyed');
   }
 }
@@ -161,10 +163,6 @@ class NodeOpening implements Opening {
       throw new WarrenError('crypto', 'the tag does not match');
     }
   }
-}
-
-export function tooShort(): WarrenError {
-  return new WarrenError('crypto', 'a ciphertext shorter than its tag');
 }
 
 export function nodeAead(name: AeadName): PieceAead {

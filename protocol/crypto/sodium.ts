@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import sodium from 'libsodium-wrappers';
 import { equal, wipe } from '../bytes.js';
 import { WarrenError } from '../errors.js';
-import { AEAD_KEY_LENGTH, KEY_LENGTH, MLKEM, requireLength } from './lengths.js';
+import { AEAD_KEY_LENGTH, KEY_LENGTH, MLKEM, NONCE_LENGTH, requireLength } from './lengths.js';
 import type { Aead, AeadKey, MlKem768, X25519 } from './primitives.js';
 
 /** Resolves when the WebAssembly is compiled. */
@@ -40,12 +40,12 @@ class SodiumKey implements AeadKey {
   }
 
   seal(nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array {
-    this.alive();
+    this.requireUsable(nonce);
     return sodium.crypto_aead_chacha20poly1305_ietf_encrypt(plaintext, ad, null, nonce, this.key);
   }
 
   open(nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array {
-    this.alive();
+    this.requireUsable(nonce);
     try {
       return sodium.crypto_aead_chacha20poly1305_ietf_decrypt(null, ciphertext, ad, nonce, this.key);
     } catch {
@@ -58,7 +58,8 @@ class SodiumKey implements AeadKey {
     wipe(this.key);
   }
 
-  private alive(): void {
+  private requireUsable(nonce: Uint8Array): void {
+    requireLength('a nonce', nonce, NONCE_LENGTH);
     if (this.destroyed) throw new WarrenError('internal', 'this AEAD key is destroyed');
   }
 }
