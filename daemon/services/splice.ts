@@ -1,0 +1,222 @@
+/**
+ * A local connection and a stream, joined: bytes both ways with backpressure, half-close each way, reset ⇄ RST.
+ *
+ *   out: socket 'data' → stream.write; false pauses the socket until drain · 'end' → stream.end
+ *   in:  data → socket.write; credit goes back when the operating system has the bytes · fin → socket.end
+ *
+ * One `done` ends it, whatever the cause.
+ */
+import type { Duplex } from 'node:stream';
+import type { Code } from '../../protocol/codes.js';
+import { EARLY_KEEP_BYTES } from './limits.js';
+import type { ServiceStream, StreamHandler } from './mesh.js';
+import { cutSocket } from './sockets.js';
+
+/**
+ * closed: both directions came to their end · peer: reset by the other side · socket: the local connection broke ·
+ * cut: ended by this daemon
+ */
+export type Ending = 'closed' | 'peer' | 'socket' | 'cut';
+
+export interface SpliceResult {
+  readonly ending: Ending;
+  /** `no-error` when closed */
+  readonly code: Code;
+  /** the stream had been answered */
+  readonly opened: boolean;
+  /** what broke the local connection */
+  readonly error: Error | undefined;
+  /** from the socket into the stream */
+  readonly bytesSent: number;
+  /** from the stream to the socket */
+  readonly bytesReceived: number;
+}
+
+export interface SpliceOptions {
+  /** half-open allowed; paused or not read yet */
+  readonly socket: Duplex;
+  /** What the other side is told when the local connection breaks. */
+  readonly broken: (error: Error | undefined) => { readonly code: Code; readonly dialed: boolean };
+  /**
+   * Asked when the stream is refused before it was opened: true when another one will be attached. What the socket
+   * sent so far is kept until then. Left out: the stream counts as opened.
+   */
+  readonly refused?: (code: Code, dialed: boolean) => boolean;
+  readonly done: (result: SpliceResult) => void;
+}
+
+export class Splice implements StreamHandler {
+  bytesSent = 0;
+  bytesReceived = 0;
+
+  private readonly socket: Duplex;
+  private stream: ServiceStream | undefined;
+  private finished = false;
+  private isOpened: boolean;
+  /** what the socket sent before the stream was opened, for the next instance */
+  private early: Uint8Array[] = [];
+  private earlyBytes = 0;
+  private started = false;
+  private blocked = false;
+  private localEnded = false;
+  private peerEnded = false;
+  private corked = false;
+  /** incoming bytes that the operating system has */
+  private passedOn = 0;
+  private error: Error | undefined;
+
+  constructor(private readonly options: SpliceOptions) {
+    this.socket = options.socket;
+    this.isOpened = options.refused === undefined;
+    this.socket.on('error', this.onError);
+    this.socket.on('close', this.onClose);
+  }
+
+  get done(): boolean {
+    return this.finished;
+  }
+
+  /** Joins the stream, the first or the next one; the socket is read from now on. */
+  attach(stream: ServiceStream): void {
+    if (this.finished) {
+      stream.reset('cancelled', false);
+      return;
+    }
+    this.stream = stream;
+    this.blocked = false;
+    for (const chunk of this.early) if (!stream.write(chunk)) this.blocked = true;
+    if (this.localEnded) stream.end();
+    if (!this.started) this.start();
+    this.flow();
+  }
+
+  /** Ends both sides at once; the other side is told `code`. */
+  cut(code: Code, dialed = true): void {
+    if (this.finished) return;
+    this.stream?.reset(code, dialed);
+    cutSocket(this.socket);
+    this.finish('cut', code);
+  }
+
+  // The socket's side.
+
+  private start(): void {
+    this.started = true;
+    this.socket.on('data', this.onData);
+    this.socket.on('end', this.onEnd);
+  }
+
+  private readonly onData = (chunk: Uint8Array): void => {
+    if (this.finished || this.stream === undefined) return;
+    this.bytesSent += chunk.length;
+    if (!this.isOpened) {
+      this.early.push(chunk);
+      this.earlyBytes += chunk.length;
+    }
+    if (!this.stream.write(chunk)) this.blocked = true;
+    if (this.mustWait) this.socket.pause();
+  };
+
+  private readonly onEnd = (): void => {
+    if (this.finished) return;
+    this.localEnded = true;
+    this.stream?.end();
+  };
+
+  private readonly onError = (error: Error): void => {
+    this.error ??= error;
+    this.broke();
+  };
+
+  private readonly onClose = (): void => {
+    if (this.finished) return;
+    if (this.localEnded && this.peerEnded && this.socket.writableFinished) this.finish('closed', 'no-error');
+    else this.broke();
+  };
+
+  private broke(): void {
+    if (this.finished) return;
+    const { code, dialed } = this.options.broken(this.error);
+    this.stream?.reset(code, dialed);
+    this.socket.destroy();
+    this.finish('socket', code);
+  }
+
+  private get mustWait(): boolean {
+    return this.blocked || (!this.isOpened && this.earlyBytes >= EARLY_KEEP_BYTES);
+  }
+
+  private flow(): void {
+    if (this.started && !this.finished && !this.mustWait) this.socket.resume();
+  }
+
+  // The stream's side.
+
+  opened(): void {
+    if (this.isOpened) return;
+    this.isOpened = true;
+    this.early = [];
+    this.flow();
+  }
+
+  drain(): void {
+    this.blocked = false;
+    this.flow();
+  }
+
+  data(chunk: Uint8Array): void {
+    if (this.finished) return;
+    if (!this.isOpened) this.opened();
+    this.bytesReceived += chunk.length;
+    if (!this.corked) {
+      // What comes within one event goes to the operating system in one call.
+      this.corked = true;
+      this.socket.cork();
+      process.nextTick(this.uncork);
+    }
+    this.socket.write(chunk, this.onWritten);
+  }
+
+  private readonly uncork = (): void => {
+    this.corked = false;
+    if (!this.finished) this.socket.uncork();
+  };
+
+  /** One function for all writes: the socket itself knows how much it still holds. */
+  private readonly onWritten = (error?: Error | null): void => {
+    if (this.finished || error) return;
+    const passedOn = this.bytesReceived - this.socket.writableLength;
+    const n = passedOn - this.passedOn;
+    this.passedOn = passedOn;
+    if (n > 0) this.stream?.consumed(n);
+    if (this.peerEnded) this.endSocket();
+  };
+
+  fin(): void {
+    if (this.finished) return;
+    if (!this.isOpened) this.opened();
+    this.peerEnded = true;
+    this.endSocket();
+  }
+
+  /** The FIN follows only when nothing waits before it: until then the socket can still be reset. */
+  private endSocket(): void {
+    if (this.socket.writableLength === 0 && !this.socket.writableEnded) this.socket.end();
+  }
+
+  reset(code: Code, dialed: boolean): void {
+    if (this.finished) return;
+    this.stream = undefined;
+    if (!this.isOpened && this.options.refused?.(code, dialed) === true) return;
+    if (this.finished) return;
+    cutSocket(this.socket);
+    this.finish('peer', code);
+  }
+
+  private finish(ending: Ending, code: Code): void {
+    this.finished = true;
+    this.early = [];
+    const { isOpened: opened, error, bytesSent, bytesReceived } = this;
+    this.options.done({ ending, code, opened, error, bytesSent, bytesReceived });
+  }
+}
