@@ -45,10 +45,10 @@ export class SeenSet {
       this.since = now;
     }
     const key = String.fromCharCode(...bytes);
-    if (this.current.has(key)) return false;
-    const fresh = !this.previous.has(key);
+    // A replay leaves no trace, so replaying cannot push out what is remembered.
+    if (this.current.has(key) || this.previous.has(key)) return false;
     this.current.add(key);
-    return fresh;
+    return true;
   }
 }
 
