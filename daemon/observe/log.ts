@@ -8,15 +8,13 @@ import pino from 'pino';
 import type { Clock } from '../../protocol/clock.js';
 import { WarrenError } from '../../protocol/errors.js';
 import type { LogLine } from '../../protocol/admin/contract.js';
-import { cleanText, redact } from './redact.js';
+import { cleanText, redact, type LogFields } from './redact.js';
+
+export type { LogFields, LogValue } from './redact.js';
 
 export type LogLevel = LogLine['level'];
 
 export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
-
-/** Flat values only: an object or a byte array in a log line is how secrets get out. */
-export type LogValue = string | number | boolean | null | undefined | readonly string[] | readonly number[];
-export type LogFields = Readonly<Record<string, LogValue>>;
 
 /**
  * @param event stable name in kebab-case, the same for every line of this kind

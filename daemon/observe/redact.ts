@@ -2,7 +2,9 @@
  * The last guard before a log line is written: fields whose name speaks of a secret, values that are not flat, and
  * texts that look like a token or a key are masked. Rooms do not log secrets; this catches the one that forgets.
  */
-import type { LogFields } from './log.js';
+/** Flat values only: an object or a byte array in a log line is how secrets get out. */
+export type LogValue = string | number | boolean | null | undefined | readonly string[] | readonly number[];
+export type LogFields = Readonly<Record<string, LogValue>>;
 
 export const MASKED = 'MASKED';
 

@@ -30,7 +30,7 @@ export function resolveHome(question: HomeQuestion): string {
     case 'darwin':
       return path.join(question.homedir, 'Library', 'Application Support', 'warren');
     case 'win32':
-      return path.join(question.env.LOCALAPPDATA ?? path.join(question.homedir, 'AppData', 'Local'), 'warren');
+      return path.join(question.env.LOCALAPPDATA ?? path.join(question.homedir, 'AppData', 'Local'), 'warren', 'Data');
     default:
       return path.join(xdgDataHome(question), 'warren');
   }

@@ -54,7 +54,7 @@ test('a relative home is relative to where the command runs', () => {
 test('macOS and Windows have their own places', () => {
   assert.is(resolveHome({ ...QUESTION, platform: 'darwin' }), '/home/u/Library/Application Support/warren');
   const windows = { ...QUESTION, platform: 'win32', homedir: 'C:\\Users\\u', cwd: 'C:\\' };
-  assert.is(resolveHome(windows), 'C:\\Users\\u\\AppData\\Local\\warren');
+  assert.is(resolveHome(windows), 'C:\\Users\\u\\AppData\\Local\\warren\\Data');
   assert.match(adminSocketPath('C:\\Users\\u\\w', 'win32'), /^\\\\\.\\pipe\\warren-c-users-u-w$/);
 });
 

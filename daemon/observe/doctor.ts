@@ -1,0 +1,184 @@
+/**
+ * The checks of `warren doctor` that need no network: plain data in, one verdict each out. The daemon runs them on
+ * itself; without a daemon the program doctor-main.ts collects the data and runs them.
+ */
+import type { DoctorCheck } from '../../protocol/admin/contract.js';
+import { maxSocketPath } from '../../protocol/admin/home.js';
+
+export interface DoctorInput {
+  readonly platform: string;
+  /** version of node, e.g. 20.19.0 */
+  readonly nodeVersion: string;
+  readonly home: { readonly path: string; readonly exists: boolean; readonly writable: boolean };
+  /** complaints of the home's permission checks, in words */
+  readonly permissions: readonly { readonly message: string; readonly hint?: string }[];
+  /** why the config cannot be used; undefined: it can */
+  readonly config?: { readonly message: string; readonly hint?: string };
+  readonly socketPath: string;
+  readonly clock: ClockInput;
+  /** free bytes on the file system of the home; undefined: not known */
+  readonly freeBytes?: number;
+  readonly ports: readonly PortInput[];
+  readonly daemonPid?: number;
+}
+
+export interface ClockInput {
+  /** wall clock, ms since the epoch */
+  readonly now: number;
+  /** the latest time that is known to have passed: of files in the home, of statements; ms since the epoch */
+  readonly notBefore?: number;
+  /** median of what connected peers say minus ours, ms; undefined without peers */
+  readonly peerOffsetMs?: number;
+}
+
+export interface PortInput {
+  /** as configured, HOST:PORT */
+  readonly listen: string;
+  /** bound: by this daemon · free: could be bound · taken: by another program · failed: another reason */
+  readonly state: 'bound' | 'free' | 'taken' | 'failed';
+  readonly problem?: string;
+}
+
+/** This program was not written before that. */
+const EARLIEST = Date.UTC(2026, 0, 1);
+const LATEST = Date.UTC(2100, 0, 1);
+/** The handshake accepts an hour; a quarter of it is worth a warning. */
+const CLOCK_WARNING_MS = 15 * 60_000;
+const CLOCK_PROBLEM_MS = 60 * 60_000;
+const FREE_WARNING_BYTES = 64 * 1024 * 1024;
+const MIN_NODE: readonly [number, number] = [20, 19];
+
+/** @returns all checks in a fixed order, the good ones too */
+export function doctorChecks(input: DoctorInput): readonly DoctorCheck[] {
+  return [
+    daemonCheck(input),
+    nodeCheck(input),
+    homeCheck(input),
+    ...permissionChecks(input),
+    configCheck(input),
+    socketCheck(input),
+    clockCheck(input.clock),
+    ...diskCheck(input),
+    ...input.ports.map(portCheck),
+  ];
+}
+
+function check(name: string, state: DoctorCheck['state'], message: string, hint?: string): DoctorCheck {
+  return { name, state, message, ...(hint === undefined ? {} : { hint }) };
+}
+
+function daemonCheck({ daemonPid }: DoctorInput): DoctorCheck {
+  if (daemonPid !== undefined) return check('daemon', 'ok', `the daemon runs (pid ${daemonPid})`);
+  return check('daemon', 'warning', 'no daemon runs on this home', 'start one: warren up --detach');
+}
+
+function nodeCheck({ nodeVersion }: DoctorInput): DoctorCheck {
+  const [major = 0, minor = 0] = nodeVersion.replace(/^v/, '').split('.').map(Number);
+  const enough = major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1]);
+  if (enough) return check('node', 'ok', `Node.js ${nodeVersion}`);
+  return check('node', 'problem', `Node.js ${nodeVersion} is too old`, `install ${MIN_NODE.join('.')} or newer`);
+}
+
+function homeCheck({ home }: DoctorInput): DoctorCheck {
+  if (!home.exists) return check('home', 'warning', `the home ${home.path} does not exist yet`, '`warren up` makes it');
+  if (home.writable) return check('home', 'ok', `the home is ${home.path}`);
+  return check(
+    'home',
+    'problem',
+    `the home ${home.path} is not writable`,
+    'it must belong to the user that runs the daemon',
+  );
+}
+
+function permissionChecks({ permissions, home }: DoctorInput): readonly DoctorCheck[] {
+  if (!home.exists) return [];
+  if (permissions.length === 0)
+    return [check('permissions', 'ok', 'nobody else can read the keys or write to the home')];
+  return permissions.map(({ message, hint }) => check('permissions', 'problem', message, hint));
+}
+
+function configCheck({ config }: DoctorInput): DoctorCheck {
+  if (config === undefined) return check('config', 'ok', 'the config can be used');
+  return check('config', 'problem', config.message, config.hint);
+}
+
+function socketCheck({ socketPath, platform }: DoctorInput): DoctorCheck {
+  const max = maxSocketPath(platform);
+  const length = Buffer.byteLength(socketPath);
+  if (platform === 'win32' || length <= max) return check('socket', 'ok', `the admin socket is ${socketPath}`);
+  return check(
+    'socket',
+    'problem',
+    `the socket path has ${length} bytes, at most ${max} are possible`,
+    'use a shorter --home',
+  );
+}
+
+function clockCheck({ now, notBefore, peerOffsetMs }: ClockInput): DoctorCheck {
+  const hint = 'set the clock, best by NTP: handshakes and grants depend on it';
+  const told = new Date(Math.min(Math.max(now, 0), 8.64e15)).toISOString();
+  if (now < EARLIEST || now > LATEST) return check('clock', 'problem', `the clock says ${told}`, hint);
+  if (notBefore !== undefined && now < notBefore - CLOCK_WARNING_MS) {
+    return check(
+      'clock',
+      'problem',
+      `the clock says ${told}, but files of the home are from ${inWords(notBefore - now)} later`,
+      hint,
+    );
+  }
+  const off = Math.abs(peerOffsetMs ?? 0);
+  const side = (peerOffsetMs ?? 0) > 0 ? 'behind' : 'ahead of';
+  const message = `the clock is ${inWords(off)} ${side} that of the peers`;
+  if (off > CLOCK_PROBLEM_MS) return check('clock', 'problem', message, hint);
+  if (off > CLOCK_WARNING_MS) return check('clock', 'warning', message, hint);
+  return check(
+    'clock',
+    'ok',
+    peerOffsetMs === undefined ? `the clock says ${told}` : 'the clock agrees with the peers',
+  );
+}
+
+function inWords(ms: number): string {
+  const units: readonly (readonly [number, string])[] = [
+    [86_400_000, 'day'],
+    [3_600_000, 'hour'],
+    [60_000, 'minute'],
+    [1000, 'second'],
+  ];
+  const [size, word] = units.find(([unit]) => ms >= unit) ?? [1000, 'second'];
+  const n = Math.floor(ms / size);
+  return `${n} ${word}${n === 1 ? '' : 's'}`;
+}
+
+function diskCheck({ freeBytes }: DoctorInput): readonly DoctorCheck[] {
+  if (freeBytes === undefined) return [];
+  const mib = Math.floor(freeBytes / (1024 * 1024));
+  if (freeBytes >= FREE_WARNING_BYTES) return [check('disk', 'ok', `${mib} MiB are free`)];
+  return [
+    check(
+      'disk',
+      freeBytes === 0 ? 'problem' : 'warning',
+      `only ${mib} MiB are free on the disk of the home`,
+      'free some space',
+    ),
+  ];
+}
+
+function portCheck({ listen, state, problem }: PortInput): DoctorCheck {
+  const why = problem === undefined ? '' : `: ${problem}`;
+  switch (state) {
+    case 'bound':
+      return check('port', 'ok', `listening on ${listen}`);
+    case 'free':
+      return check('port', 'ok', `${listen} is free`);
+    case 'taken':
+      return check(
+        'port',
+        'problem',
+        `${listen} is taken by another program${why}`,
+        'end that program, or set another node.listen',
+      );
+    case 'failed':
+      return check('port', 'problem', `${listen} cannot be bound${why}`, 'set another node.listen');
+  }
+}
