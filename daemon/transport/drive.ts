@@ -1,0 +1,51 @@
+/** Moves bytes between a transport and a handshake machine until the machine has its result. */
+import type { Established, Progress } from '../../protocol/handshake/types.js';
+import type { Transport } from './transport.js';
+
+/** What Initiator and Responder (protocol/handshake) have in common. */
+export interface HandshakeMachine {
+  push(chunk: Uint8Array): Progress;
+  /** wipes its keys */
+  destroy(): void;
+}
+
+/**
+ * established: the transport is held until somebody calls its `onData`; `rest` comes before that.
+ * drop: the machine gave up. closed: the other end went away; `heard` says whether it had said anything before.
+ */
+export type Outcome =
+  | { readonly kind: 'established'; readonly established: Established; readonly rest: Uint8Array }
+  | Extract<Progress, { kind: 'drop' }>
+  | { readonly kind: 'closed'; readonly why: string; readonly heard: boolean };
+
+/**
+ * @param first bytes for the machine that were read before; may be empty
+ * @param onOutcome called once, not before this function has returned; the transport is not closed here
+ */
+export function drive(
+  transport: Transport,
+  machine: HandshakeMachine,
+  first: Uint8Array,
+  onOutcome: (outcome: Outcome) => void,
+): void {
+  let heard = first.length > 0;
+  const finish = (outcome: Outcome): void => {
+    transport.onData(undefined);
+    transport.onClose(() => undefined);
+    if (outcome.kind === 'closed') machine.destroy();
+    onOutcome(outcome);
+  };
+  const receive = (chunk: Uint8Array): void => {
+    heard = true;
+    const step = machine.push(chunk);
+    if (step.kind === 'send') transport.write([step.bytes]);
+    else if (step.kind === 'drop') finish(step);
+    else if (step.kind === 'established') {
+      if (step.send !== undefined) transport.write([step.send]);
+      finish({ kind: 'established', established: step.established, rest: step.rest });
+    }
+  };
+  transport.onClose(why => finish({ kind: 'closed', why, heard }));
+  transport.onData(receive);
+  if (first.length > 0) receive(first);
+}

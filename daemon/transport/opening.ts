@@ -1,0 +1,166 @@
+/**
+ * One accepted connection, from its first byte to a finished handshake:
+ *
+ *   first byte ─┬─ magic ───────▶ preface ─▶ recognized? ─▶ Responder ─▶ NewLink        (raw)
+ *               ├─ A–Z ─▶ HTTP ─▶ upgrade with a preface ─▶ recognized? ─▶ 101 ─▶ Responder ─▶ NewLink
+ *               └─ anything else: a stranger
+ *
+ * A stranger gets no byte, except that HTTP gets a bare 404 (upgrade.ts), and is closed at once, whatever it was that
+ * gave it away. Waiting out the deadline instead would hide one thing, where the preface ends, which is public anyway,
+ * and would let it hold a place longer.
+ */
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { EMPTY } from '../../protocol/bytes.js';
+import { Responder } from '../../protocol/handshake/handshake.js';
+import { recognize, type Recognition } from '../../protocol/handshake/preface.js';
+import type { ReplayGuard } from '../../protocol/handshake/replay.js';
+import type { HandshakeContext, PskKeys } from '../../protocol/handshake/types.js';
+import { MAGIC, PREFACE_BYTES } from '../../protocol/handshake/wire.js';
+import type { Timers } from '../../protocol/clock.js';
+import { drive, type Outcome } from './drive.js';
+import type { DropReason, HalfOpen } from './guard.js';
+import { TcpTransport, endOf } from './tcp.js';
+import type { NewLink, Transport } from './transport.js';
+import type { UpgradeServer } from './upgrade.js';
+import { WebSocketTransport } from './websocket.js';
+
+/** What all openings of a listener share. */
+export interface OpeningHost {
+  readonly context: HandshakeContext;
+  /** newest secret first; asked for each connection */
+  psks(): readonly PskKeys[];
+  readonly replay: ReplayGuard;
+  readonly timers: Timers;
+  readonly upgrades: UpgradeServer;
+  onLink(link: NewLink): void;
+  /** Somebody without a proof was turned away. */
+  stranger(remote: string, why: string): void;
+  /** Somebody with a proof got no further. */
+  failed(remote: string, why: string): void;
+  /** Somebody with a proof speaks another version; `why` names both. */
+  versionMismatch(remote: string, why: string): void;
+}
+
+const TLS_HANDSHAKE = 0x16;
+const LETTER_A = 0x41;
+const LETTER_Z = 0x5a;
+
+export class Opening {
+  private readonly remote: string;
+  private place: HalfOpen | undefined;
+  private heard = false;
+  private over = false;
+  private machine: Responder | undefined;
+
+  constructor(
+    private readonly host: OpeningHost,
+    private readonly socket: Socket,
+  ) {
+    this.remote = endOf(socket.remoteAddress, socket.remotePort) ?? 'unknown';
+    // Whatever breaks, 'close' follows.
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.finish());
+  }
+
+  /** @param place from the guard, which calls `drop` when it takes it away */
+  start(place: HalfOpen): void {
+    this.place = place;
+    this.socket.once('data', (chunk: Buffer) => this.firstBytes(chunk));
+  }
+
+  drop(why: DropReason): void {
+    switch (why) {
+      case 'deadline':
+        return this.turnAway(this.heard ? 'its handshake took too long' : 'it said nothing until the deadline');
+      case 'replaced':
+        return this.turnAway('a newer connection took its place');
+      case 'no place':
+        return this.turnAway('too many handshakes are going on');
+      case 'closing':
+        return this.turnAway(undefined);
+    }
+  }
+
+  private firstBytes(chunk: Buffer): void {
+    this.heard = true;
+    const first = chunk[0]!;
+    if (first === MAGIC[0]) this.raw(chunk);
+    else if (first >= LETTER_A && first <= LETTER_Z) this.host.upgrades.adopt(this.socket, chunk, this);
+    else this.turnAway(first === TLS_HANDSHAKE ? 'it began a TLS handshake' : 'it sent something unknown');
+  }
+
+  private raw(head: Buffer): void {
+    const transport = new TcpTransport(this.socket, this.host.timers, head);
+    const preface = new Uint8Array(PREFACE_BYTES);
+    let have = 0;
+    transport.onData(chunk => {
+      const missing = chunk.subarray(0, PREFACE_BYTES - have);
+      preface.set(missing, have);
+      have += missing.length;
+      if (have < PREFACE_BYTES) return;
+      transport.onData(undefined);
+      const recognition = this.recognize(preface);
+      if (recognition === undefined) this.turnAway('its preface proves no secret of this network');
+      else this.answer(transport, recognition, preface, chunk.subarray(missing.length));
+    });
+  }
+
+  /** From upgrade.ts too: the proof is the same over HTTP. */
+  recognize(preface: Uint8Array): Recognition | undefined {
+    const recognition = recognize(this.host.context, preface, this.host.psks(), this.host.replay);
+    if (recognition !== undefined) this.place?.proven();
+    return recognition;
+  }
+
+  /** From upgrade.ts: the preface was good and the 101 is sent. */
+  upgraded(ws: WebSocket, recognition: Recognition, preface: Uint8Array): void {
+    this.answer(new WebSocketTransport(ws, this.socket, this.host.timers), recognition, preface, EMPTY);
+  }
+
+  /** From upgrade.ts: a bare 404 is on its way, and the place is held until the socket has closed. */
+  refused(why: string): void {
+    if (this.over) return;
+    this.host.stranger(this.remote, why);
+    this.over = true;
+  }
+
+  private answer(transport: Transport, recognition: Recognition, preface: Uint8Array, rest: Uint8Array): void {
+    if (recognition.kind === 'version') {
+      this.host.versionMismatch(this.remote, recognition.why);
+      this.over = true;
+      transport.write([recognition.reply]);
+      transport.close();
+      return;
+    }
+    this.machine = new Responder(this.host.context, recognition, preface, this.host.replay);
+    drive(transport, this.machine, rest, outcome => this.outcome(transport, outcome));
+  }
+
+  private outcome(transport: Transport, outcome: Outcome): void {
+    if (outcome.kind !== 'established') {
+      this.turnAway(outcome.why);
+      return;
+    }
+    this.over = true;
+    this.place?.done();
+    const { established, rest } = outcome;
+    this.host.onLink({ transport, established, rest, direction: 'accepted', address: this.remote });
+  }
+
+  /** Closes without a byte. @param why for the log; undefined when there is nothing to say */
+  private turnAway(why: string | undefined): void {
+    if (!this.over && why !== undefined) {
+      if (this.machine === undefined) this.host.stranger(this.remote, why);
+      else this.host.failed(this.remote, why);
+    }
+    this.over = true;
+    this.machine?.destroy();
+    this.socket.destroy();
+  }
+
+  private finish(): void {
+    this.place?.done();
+    this.over = true;
+  }
+}
