@@ -6,7 +6,8 @@
  * Structures are maps with small integer keys. None that is signed admits a key it does not know: an old node must
  * not affirm what it cannot read. What changes gets a new version number instead.
  */
-import { Token, Tokenizer, Type, decode, encode, rfc8949EncodeOptions } from 'cborg';
+import { Tokenizer, Type, decode, encode, rfc8949EncodeOptions } from 'cborg';
+import type { Token } from 'cborg';
 import { equal } from '../bytes.js';
 import { WarrenError, malformed } from '../errors.js';
 

@@ -32,6 +32,8 @@ export class KeyLog {
   private readonly statements: Statement[];
   private readonly forks = new Map<number, Fork>();
   private settled: ReadonlyMap<number, Uint8Array> = new Map();
+  /** seqs of `compromised` statements, ascending. */
+  private compromised: number[] = [];
 
   private constructor(
     private readonly verifier: Verifier,
@@ -102,8 +104,13 @@ export class KeyLog {
     if (standing && !equal(standing, statement.hash)) return { status: 'refused', why: 'not the branch that stands' };
     const why = checkSuccessor(this.verifier, this.head, statement);
     if (why !== undefined) return { status: 'refused', why };
-    this.statements.push(statement);
+    this.push(statement);
     return { status: 'added', statement };
+  }
+
+  private push(statement: Statement): void {
+    this.statements.push(statement);
+    if (statement.reason === 'compromised') this.compromised.push(statement.seq);
   }
 
   /** Beyond an open fork nothing is added; a further branch at the fork itself is evidence. */
@@ -187,22 +194,25 @@ export class KeyLog {
     for (const [seq, hash] of [...this.settled].sort(([a], [b]) => a - b)) this.follow(seq, hash);
   }
 
+  /** What `settle` said: seq → hash of the statement that stands. */
+  get verdicts(): ReadonlyMap<number, Uint8Array> {
+    return this.settled;
+  }
+
   private follow(seq: number, hash: Uint8Array): void {
     const own = this.at(seq);
     if (own && equal(own.hash, hash)) return;
     if (seq > this.length) return;
     this.statements.length = seq;
+    this.compromised = this.compromised.filter(s => s < seq);
     // What was seen beyond belongs to the branch that falls.
     for (const later of [...this.forks.keys()]) if (later > seq) this.forks.delete(later);
     const branch = this.forks.get(seq)!.branches.find(b => equal(b.hash, hash));
-    if (branch && checkSuccessor(this.verifier, this.head, branch) === undefined) this.statements.push(branch);
+    if (branch && checkSuccessor(this.verifier, this.head, branch) === undefined) this.push(branch);
   }
 
-  /** The newest seq at or below `last` (default: all) whose statement says that earlier keys are compromised. */
+  /** The newest seq at or below `last` whose statement says that earlier keys are compromised. */
   lastCompromised(last = this.length - 1): number | undefined {
-    for (let seq = Math.min(last, this.length - 1); seq > 0; seq--) {
-      if (this.statements[seq]!.reason === 'compromised') return seq;
-    }
-    return undefined;
+    return this.compromised.findLast(seq => seq <= last);
   }
 }
