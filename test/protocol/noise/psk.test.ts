@@ -1,0 +1,95 @@
+/** The psk modifier, and fallback, the only place where an ephemeral key is known before the first message. */
+import { EMPTY, concat, utf8 } from '../../../protocol/bytes.js';
+import { HandshakeState } from '../../../protocol/noise/index.js';
+import { assert, suite } from '../../helpers/suite.js';
+import { converse, ends, fails, keyPair, optionsFor, primitives, random, recording } from './pair.js';
+
+const test = suite('noise psk and fallback');
+const XX = 'Noise_XX_25519_ChaChaPoly_SHA256';
+const XXPSK0 = 'Noise_XXpsk0_25519_AESGCM_SHA256';
+
+test('in a psk pattern e is mixed into the key too, so equal PSKs never give equal keys (§9.2)', () => {
+  const options = optionsFor(XXPSK0);
+  const keys = [1, 2].map(() => {
+    const record = recording();
+    new HandshakeState({ ...options.initiator, primitives: record.primitives }).writeMessage(EMPTY);
+    return record.seals[0]!.split(' ')[0];
+  });
+  assert.is.not(keys[0], keys[1]);
+});
+
+test('a pre-message e is mixed into the key too (§9.2): XXfallback+psk1 with a wrong first e fails at the payload', () => {
+  const run = (re: Uint8Array, e: ReturnType<typeof keyPair>): void => {
+    const shared = { primitives, protocol: 'Noise_XXfallback+psk1_25519_AESGCM_SHA256', prologue: EMPTY };
+    const [psk, s] = [random(32), keyPair()];
+    const bob = new HandshakeState({ ...shared, role: 'initiator', re, s, psks: [psk] });
+    const alice = new HandshakeState({ ...shared, role: 'responder', e, s: keyPair(), psks: [psk] });
+    converse({ initiator: bob, responder: alice }, utf8('x'));
+    assert.equal(bob.handshakeHash, alice.handshakeHash);
+  };
+  const e = keyPair();
+  run(e.publicKey, e);
+  fails('crypto', () => run(keyPair().publicKey, e));
+
+  // seen from below: HKDF of e comes before anything else
+  const record = recording();
+  const inputs: Uint8Array[] = [];
+  const sha256 = record.primitives.hash.SHA256;
+  const hmac = (key: Uint8Array, ...parts: Uint8Array[]): Uint8Array => {
+    inputs.push(concat(...parts));
+    return sha256.hmac(key, ...parts);
+  };
+  new HandshakeState({
+    primitives: { ...record.primitives, hash: { ...record.primitives.hash, SHA256: { ...sha256, hmac } } },
+    protocol: 'Noise_XXfallback+psk0_25519_AESGCM_SHA256',
+    prologue: EMPTY,
+    role: 'initiator',
+    re: e.publicKey,
+    s: keyPair(),
+    psks: [random(32)],
+  });
+  assert.equal(inputs[0], e.publicKey);
+});
+
+test('fallback goes on from the first message of XX', () => {
+  const shared = { primitives, protocol: 'Noise_XXfallback_25519_ChaChaPoly_SHA256', prologue: utf8('p') };
+  const [e, alice, bob] = [keyPair(), keyPair(), keyPair()];
+  const first = new HandshakeState({ ...optionsFor(XX).initiator, e }).writeMessage(EMPTY);
+  const pair = {
+    initiator: new HandshakeState({ ...shared, role: 'initiator', re: first.subarray(0, 32), s: bob }),
+    responder: new HandshakeState({ ...shared, role: 'responder', e, s: alice }),
+  };
+  converse(pair);
+  assert.equal(pair.initiator.remoteStatic, alice.publicKey);
+  assert.equal(pair.responder.remoteStatic, bob.publicKey);
+  fails('internal', () => new HandshakeState({ ...shared, role: 'initiator', s: bob }));
+  fails('internal', () => new HandshakeState({ ...shared, role: 'responder', s: alice }));
+});
+
+test('PSKs that differ fail; a PSK of zeros is a PSK like any other', () => {
+  const zero = new Uint8Array(32);
+  fails('crypto', () => converse(ends(XXPSK0, { responder: { psks: [random(32)] } })));
+  fails('crypto', () => converse(ends(XXPSK0, { responder: { psks: [zero] } })));
+  converse(ends(XXPSK0, { both: { psks: [zero] } }));
+  // …and not the same as none
+  const [withZero, without] = [ends(XXPSK0, { both: { psks: [zero] } }).initiator, ends(XX).responder];
+  without.readMessage(withZero.writeMessage(EMPTY));
+  const other = ends(XXPSK0, { both: { psks: [zero] } });
+  fails('malformed', () => other.responder.readMessage(ends(XX).initiator.writeMessage(EMPTY)));
+});
+
+test('several PSKs are taken in token order', () => {
+  const protocol = 'Noise_XXpsk0+psk3_25519_ChaChaPoly_BLAKE2b';
+  const [a, b] = [random(32), random(32)];
+  converse(ends(protocol, { both: { psks: [a, b] } }));
+  fails('crypto', () => converse(ends(protocol, { initiator: { psks: [a, b] }, responder: { psks: [b, a] } })));
+  fails('crypto', () => converse(ends(protocol, { initiator: { psks: [a, b] }, responder: { psks: [a, a] } })));
+});
+
+test('PSKs have exactly 32 bytes and are as many as psk tokens (§9, §14)', () => {
+  for (const n of [0, 16, 31, 33, 64]) fails('internal', () => ends(XXPSK0, { initiator: { psks: [random(n)] } }));
+  for (const psks of [[], [random(32), random(32)]]) fails('internal', () => ends(XXPSK0, { responder: { psks } }));
+  fails('internal', () => ends(XX, { initiator: { psks: [random(32)] } }));
+});
+
+test.run();
