@@ -12,7 +12,7 @@ export {
 } from './grant.js';
 export type { Grant } from './grant.js';
 export { InviteBook } from './invite-book.js';
-export type { InviteEntry, InviteUse } from './invite-book.js';
+export type { InviteEntry, InviteState, InviteUse } from './invite-book.js';
 export { decodeInvite, encodeInvite } from './invite.js';
 export type { Invite } from './invite.js';
 export * from './issue.js';

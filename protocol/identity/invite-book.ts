@@ -12,14 +12,21 @@ import type { CborValue } from './cbor.js';
 import { HOUR_MS, MAX_GRANT_BYTES } from './grant.js';
 import { INVITE_SECRET_LENGTH } from './invite.js';
 import { MAX_TAG, MAX_TAGS, checkTags, foldName, isTag } from './names.js';
-import { NODE_ID_LENGTH, shortId, type NodeId } from './node-id.js';
+import { NODE_ID_LENGTH, shortId, toBase32, type NodeId } from './node-id.js';
+
+const ID_BYTES = 5;
+const MAX_ID = 16;
 
 /** Every secret here is tried against a first message, so there must be few. */
 export const MAX_INVITES = 64;
 export const BURNT_MS = HOUR_MS;
 const MAX_STATE_BYTES = MAX_INVITES * (MAX_GRANT_BYTES + 2048);
 
+export type InviteState = 'open' | 'used' | 'expired';
+
 export interface InviteEntry {
+  /** Random, says nothing of the secret: for logs and for the handshake to name it by. */
+  readonly id: string;
   /** 32 bytes */
   readonly secret: Uint8Array;
   /** ms since the epoch */
@@ -55,7 +62,9 @@ export class InviteBook {
     if (!Number.isSafeInteger(ttl) || ttl <= 0) throw new WarrenError('bad-value', 'an invite must live for some time');
     this.prune(now);
     this.makeRoom(now);
-    const entry = { secret: random(INVITE_SECRET_LENGTH), expires: now + ttl, tags, ...(forNode && { forNode }) };
+    const secret = random(INVITE_SECRET_LENGTH);
+    const id = toBase32(random(ID_BYTES));
+    const entry = { id, secret, expires: now + ttl, tags, ...(forNode && { forNode }) };
     this.entries.push(entry);
     return entry;
   }
@@ -76,10 +85,10 @@ export class InviteBook {
     this.entries = this.entries.filter(e => now < e.expires + BURNT_MS);
   }
 
-  /** The secrets to try against a first message: open ones, used ones, and those kept past their expiry. At most 64. */
-  secrets(now: number): readonly Uint8Array[] {
+  /** Those whose secrets are to be tried against a first message: also used ones, and expired ones for an hour. */
+  list(now: number): readonly (InviteEntry & { readonly state: InviteState })[] {
     this.prune(now);
-    return this.entries.map(e => e.secret);
+    return this.entries.map(e => ({ ...e, state: now >= e.expires ? 'expired' : e.usedBy ? 'used' : 'open' }));
   }
 
   /** Not used and not expired. */
@@ -87,10 +96,10 @@ export class InviteBook {
     return this.entries.filter(e => !e.usedBy && now < e.expires).length;
   }
 
-  /** A node that proved `secret` asks to be admitted. The first one binds the invite to its ID. */
-  use(secret: Uint8Array, node: NodeId, now: number): InviteUse {
+  /** A node that proved the secret of invite `id` asks to be admitted. The first one binds the invite to itself. */
+  use(id: string, node: NodeId, now: number): InviteUse {
     this.prune(now);
-    const index = this.entries.findIndex(e => equal(e.secret, secret));
+    const index = this.entries.findIndex(e => e.id === id);
     const entry = this.entries[index];
     if (!entry) return refused('invite-unknown', 'this invite is not known here');
     if (entry.usedBy && !equal(entry.usedBy, node)) {
@@ -108,17 +117,17 @@ export class InviteBook {
   }
 
   /** Takes back a use that led to nothing, because no grant could be made (a name in use, say). */
-  release(secret: Uint8Array): void {
+  release(id: string): void {
     this.entries = this.entries.map(e => {
-      if (!equal(e.secret, secret) || e.grant) return e;
+      if (e.id !== id || e.grant) return e;
       const { usedBy: _, ...open } = e;
       return open;
     });
   }
 
   /** Remembers what the node was given, so that it gets the same when it comes again. */
-  remember(secret: Uint8Array, grant: Uint8Array): void {
-    this.entries = this.entries.map(e => (equal(e.secret, secret) ? { ...e, grant: grant.slice() } : e));
+  remember(id: string, grant: Uint8Array): void {
+    this.entries = this.entries.map(e => (e.id === id ? { ...e, grant: grant.slice() } : e));
   }
 
   /** For keeping: holds secrets. */
@@ -148,6 +157,7 @@ function writeEntry(entry: InviteEntry): CborValue {
     [3, entry.forNode],
     [4, entry.usedBy],
     [5, entry.grant],
+    [6, entry.id],
   ]);
 }
 
@@ -159,6 +169,7 @@ function readEntry(value: CborValue): InviteEntry {
   const forNode = fields.optionalBytes(3, 'node it is for', NODE_ID_LENGTH);
   const usedBy = fields.optionalBytes(4, 'node that used it', NODE_ID_LENGTH);
   const grant = fields.optionalBytes(5, 'grant', { max: MAX_GRANT_BYTES });
+  const id = fields.text(6, 'id', MAX_ID);
   fields.end();
-  return { secret, expires, tags, ...(forNode && { forNode }), ...(usedBy && { usedBy }), ...(grant && { grant }) };
+  return { id, secret, expires, tags, ...(forNode && { forNode }), ...(usedBy && { usedBy }), ...(grant && { grant }) };
 }
