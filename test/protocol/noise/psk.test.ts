@@ -1,5 +1,5 @@
 /** The psk modifier, and fallback, the only place where an ephemeral key is known before the first message. */
-import { EMPTY, concat, utf8 } from '../../../protocol/bytes.js';
+import { EMPTY, concat, toHex, utf8 } from '../../../protocol/bytes.js';
 import { HandshakeState } from '../../../protocol/noise/index.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { converse, ends, fails, keyPair, optionsFor, primitives, random, recording } from './pair.js';
@@ -64,6 +64,27 @@ test('fallback goes on from the first message of XX', () => {
   assert.equal(pair.responder.remoteStatic, bob.publicKey);
   fails('internal', () => new HandshakeState({ ...shared, role: 'initiator', s: bob }));
   fails('internal', () => new HandshakeState({ ...shared, role: 'responder', s: alice }));
+});
+
+test('fallback gives the messages that python3-dissononce 0.34.3 gives', () => {
+  const fixed = (n: number): ReturnType<typeof keyPair> => primitives.x25519.fromPrivate(new Uint8Array(32).fill(n));
+  const shared = { primitives, protocol: 'Noise_XXfallback_25519_ChaChaPoly_SHA256', prologue: utf8('p') };
+  const messages = converse({
+    initiator: new HandshakeState({
+      ...shared,
+      role: 'initiator',
+      s: fixed(4),
+      e: fixed(3),
+      re: fixed(1).publicKey,
+    }),
+    responder: new HandshakeState({ ...shared, role: 'responder', s: fixed(2), e: fixed(1) }),
+  });
+  assert.equal(messages.map(toHex), [
+    '5dfedd3b6bd47f6fa28ee15d969d5bb0ea53774d488bdaf9df1c6e0124b3ef220a94477bc315a17e7b9066c3527e5aeb' +
+      'd8f90343c4625efe8067dba83165120fa6c319c3fe6e585f6995a834e549a6a3db84744dff4e8234aaefe7250635ef41',
+    'd5eca8e855bcd79ba9739aed1b4e6e52fdf80a55c5a82770464a67fddf8f09b199bf6135a8ef20b09984597db34dd722' +
+      'e078bf29495c43edd4f242c754fe3e36',
+  ]);
 });
 
 test('PSKs that differ fail; a PSK of zeros is a PSK like any other', () => {
