@@ -10,7 +10,8 @@ import { assert, suite } from '../../helpers/suite.js';
 
 const test = suite('aead');
 const random = seededRandom('aead');
-const SIZES = [0, 1, 500, CHACHA_CROSSOVER_BYTES, CHACHA_CROSSOVER_BYTES + 1, 20_000];
+const { seal, open } = CHACHA_CROSSOVER_BYTES;
+const SIZES = [0, 1, 500, open, open + 1, seal, seal + 1, 20_000];
 const isCryptoError = (error: unknown): boolean => error instanceof WarrenError && error.code === 'crypto';
 test.before(sodiumReady);
 

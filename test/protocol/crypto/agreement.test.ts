@@ -58,7 +58,9 @@ test('X25519 key pairs do not share memory with what they were made from', () =>
   }
 });
 
-const AROUND_THE_CROSSOVER = [-17, -16, -15, -1, 0, 1, 15, 16, 17].map(d => CHACHA_CROSSOVER_BYTES + d);
+const AROUND_THE_CROSSOVER = Object.values(CHACHA_CROSSOVER_BYTES).flatMap(size =>
+  [-17, -16, -15, -1, 0, 1, 15, 16, 17].map(d => size + d),
+);
 const SIZES = [0, 1, 15, 16, 17, 31, 32, 63, 64, 65, 255, 1024, ...AROUND_THE_CROSSOVER, 4096, 16384, 65519];
 
 const IMPLEMENTATIONS: Readonly<Record<AeadName, readonly Aead[]>> = {
