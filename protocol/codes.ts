@@ -42,6 +42,7 @@ export const CODES = {
   'wrong-node': 0x4a, // not the node that the dialer wanted
   self: 0x4b, // own identity at the other end
   'clock-skew': 0x4c,
+  'key-replaced': 0x4d, // a key that its node has rotated away from
   internal: 0x7f,
   'unknown-code': 0xffff,
 } as const;

@@ -199,12 +199,12 @@ export abstract class Machine {
     // The record layer makes its own cipher states from the keys.
     send.destroy();
     receive.destroy();
-    const { kind, id, state } = this.keys.psk;
+    const { kind, id } = this.keys.psk;
     return {
       initiator,
       version: this.version,
       suite: this.suite,
-      psk: { kind, ...(id !== undefined && { id }), ...(state && { state }) },
+      psk: { kind, ...(id !== undefined && { id }) },
       handshakeHash,
       sendKey,
       receiveKey,

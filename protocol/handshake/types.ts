@@ -7,17 +7,15 @@ import type { NodeId } from '../identity/node-id.js';
 /** network: the newest secret · old-network: a replaced one, catch-up only · invite: the one-time secret of an invite */
 export type PskKind = 'network' | 'old-network' | 'invite';
 
-/** open: nobody used it · used: bound to a node, which may repeat · expired: kept for an hour to say so */
-export type InviteState = 'open' | 'used' | 'expired';
-
 export interface Psk {
   /** 32 bytes with 256 bits of entropy */
   readonly secret: Uint8Array;
   readonly kind: PskKind;
-  /** the invite's id; absent for network secrets */
+  /**
+   * The invite's id; absent for network secrets. Used and expired invites stay in the table until an hour past their
+   * expiry: whoever comes with one is identified first and then told which it is.
+   */
   readonly id?: string;
-  /** of an invite, at its issuer; absent: open */
-  readonly state?: InviteState;
 }
 
 /** A PSK with what is derived from it once: see preface.ts, `pskKeys`. */
@@ -94,7 +92,7 @@ export interface Established {
   readonly initiator: boolean;
   readonly version: number;
   readonly suite: AeadName;
-  readonly psk: { readonly kind: PskKind; readonly id?: string; readonly state?: InviteState };
+  readonly psk: { readonly kind: PskKind; readonly id?: string };
   /** 32 bytes, public: binds what is proven on the link to the link */
   readonly handshakeHash: Uint8Array;
   /** 32 bytes each, secret */

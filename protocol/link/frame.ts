@@ -52,9 +52,10 @@ export const FRAME = {
   HAVE: 0x50,
   ITEM: 0x52,
   DONE: 0x54,
-  GRANT: 0x56,
+  NEXT: 0x56,
   SECRET: 0x58,
-  ADMIT: 0x5a,
+  // odd: a session that has begun already passes over it
+  ADMIT: 0x5b,
 } as const;
 
 export type FrameName = keyof typeof FRAME;

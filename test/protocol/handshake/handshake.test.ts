@@ -461,14 +461,14 @@ test('a responder sees the downgrade too', () => {
 
 test('an invite brings a name, and only an invite', () => {
   const [a, b] = [makeNode('a'), makeNode('b')];
-  const invite = keysOf(new Uint8Array(32).fill(4), { kind: 'invite', id: 'i1', state: 'used' });
+  const invite = keysOf(new Uint8Array(32).fill(4), { kind: 'invite', id: 'i1' });
   const { accepted, dialed } = shake(a, b, {
     psk: invite,
     psks: [keysOf(), invite],
     expect: b.keys.nodeId,
     join: { name: 'host-a' },
   });
-  assert.equal(accepted.psk, { kind: 'invite', id: 'i1', state: 'used' });
+  assert.equal(accepted.psk, { kind: 'invite', id: 'i1' });
   assert.equal(accepted.peer.join, { name: 'host-a' });
   assert.equal(dialed.localJoin, { name: 'host-a' });
   assert.is(accepted.peer.catchUp && dialed.peer.catchUp, true);
