@@ -43,3 +43,25 @@ export const DEFAULT_LIMITS: Limits = Object.freeze(
     number
   >,
 );
+
+const SIZE = /^(\d{1,9})\s*(KiB|MiB|GiB)$/;
+const SIZE_UNITS: Readonly<Record<string, number>> = { KiB: KIB, MiB: MIB, GiB: KIB * MIB };
+
+/** @returns the number, or what it must be instead, in words */
+export function parseLimit(name: LimitName, value: unknown): number | string {
+  const rule: LimitRule = LIMIT_RULES[name];
+  const number = rule.unit === 'bytes' && typeof value === 'string' ? parseSize(value) : value;
+  if (typeof number === 'number' && Number.isInteger(number) && number >= rule.min && number <= rule.max) return number;
+  const unit = {
+    bytes: ' bytes (64 KiB, 16 MiB, 1 GiB may be written)',
+    seconds: ' seconds',
+    count: '',
+    perSecond: ' per second',
+  };
+  return `a whole number from ${rule.min} to ${rule.max}${unit[rule.unit]}`;
+}
+
+function parseSize(text: string): number | undefined {
+  const [, digits, unit] = SIZE.exec(text) ?? [];
+  return digits === undefined || unit === undefined ? undefined : Number(digits) * SIZE_UNITS[unit]!;
+}

@@ -47,3 +47,14 @@ export interface Config {
   /** every named limit, with its default where the file says nothing */
   readonly limits: Limits;
 }
+
+/** What an edit of the file may write. */
+export type Plain = string | number | boolean | readonly Plain[] | { readonly [key: string]: Plain };
+
+/** One entry of a section gets a value, or goes away. */
+export interface Edit {
+  readonly section: 'node' | 'services' | 'tunnels';
+  readonly key: string;
+  /** undefined: the entry is removed */
+  readonly value: Plain | undefined;
+}

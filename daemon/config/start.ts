@@ -1,0 +1,33 @@
+/** The flags of `warren up`, as edits of the config. */
+import { isDeepStrictEqual } from 'node:util';
+import type { StartRequest } from '../../protocol/admin/contract.js';
+import { isNodeName, MAX_NAME } from '../../protocol/identity/names.js';
+import { setNode, type Edit, type NodeEdit } from './edit.js';
+import type { Config } from './types.js';
+
+/**
+ * What a start adds to the config: the flags that differ from it, and a name for a node that has none yet.
+ * @param hostname of this host; the first label of it names the node
+ */
+export function startEdits(config: Config, start: StartRequest, hostname: string): readonly Edit[] {
+  const listen = start.noListen === true ? [] : start.listen;
+  const flags: NodeEdit = {
+    ...(start.name === undefined ? {} : { name: start.name }),
+    ...(listen === undefined ? {} : { listen }),
+    ...(start.advertise === undefined ? {} : { advertise: start.advertise }),
+    ...(start.mdns === undefined ? {} : { mdns: start.mdns }),
+  };
+  const named = flags.name !== undefined || config.node.name !== undefined;
+  const wanted: NodeEdit = named ? flags : { name: nameFor(hostname), ...flags };
+  return setNode(wanted).filter(edit => !isDeepStrictEqual(config.node[edit.key as keyof NodeEdit], edit.value));
+}
+
+/** A node's name out of a host's name. */
+export function nameFor(hostname: string): string {
+  const [label = ''] = hostname.split('.');
+  const name = label
+    .replace(/[^A-Za-z0-9_-]+/g, '-')
+    .replace(/^[^A-Za-z0-9]+|-+$/g, '')
+    .slice(0, MAX_NAME);
+  return isNodeName(name) ? name : 'node';
+}
