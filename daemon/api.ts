@@ -1,0 +1,431 @@
+/** What the admin socket asks of the daemon: one method for each path of the contract, over the rooms' own methods. */
+import { API_VERSION } from '../protocol/admin/contract.js';
+import type {
+  ConnectReply,
+  ConnectRequest,
+  Diagnostics,
+  Done,
+  ExposeReply,
+  ExposeRequest,
+  InviteReply,
+  InviteRequest,
+  JoinReply,
+  JoinRequest,
+  KeyLogReply,
+  KeysReply,
+  PeersReply,
+  PingReply,
+  PingRequest,
+  ReloadReply,
+  ServicesReply,
+  ShutdownReply,
+  ShutdownRequest,
+  Status,
+  TunnelsReply,
+  DoctorReply,
+} from '../protocol/admin/contract.js';
+import { toHex } from '../protocol/bytes.js';
+import { WarrenError } from '../protocol/errors.js';
+import { fingerprint, nodeIdText } from '../protocol/identity/node-id.js';
+import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
+import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
+import { checkDaemon } from './check.js';
+import type { Change } from './config/diff.js';
+import { removeService, removeTunnel, setService, setTunnel } from './config/edit.js';
+import { reloadConfig, type Undo } from './config/reload.js';
+import type { Config, ServiceConfig } from './config/types.js';
+import { errorFields, type LogLevel } from './observe/log.js';
+import { linkInfo, isoTime, peerInfos } from './peers/peer-info.js';
+import { instancesView, serviceKey, servicesView } from './services/index.js';
+import { VERSION } from './version.js';
+
+const DEFAULT_TTL_SECONDS = 15 * 60;
+const DEFAULT_PINGS = 4;
+/** Between two pings of one request, ms. */
+const PING_PAUSE_MS = 200;
+
+export interface ApiOptions {
+  readonly logs: LogSource;
+  readonly home: string;
+  readonly onShutdown: (request: ShutdownRequest) => ShutdownReply['respawn'];
+  readonly onLogLevel: (level: LogLevel) => void;
+  readonly join: (token: string, signal: AbortSignal) => Promise<Omit<JoinReply, 'apiVersion'>>;
+}
+
+export class Api implements AdminApi {
+  readonly logs: LogSource;
+  private readonly since: number;
+  private joining = false;
+
+  constructor(
+    private readonly parts: Parts,
+    private readonly options: ApiOptions,
+  ) {
+    this.logs = options.logs;
+    this.since = parts.timers.now();
+  }
+
+  // What there is.
+
+  status(): Status {
+    const { parts } = this;
+    const { network, config } = parts;
+    const grant = network.trust.lastGrantOf(network.nodeId);
+    return {
+      apiVersion: API_VERSION,
+      version: VERSION,
+      pid: process.pid,
+      home: this.options.home,
+      since: isoTime(this.since),
+      state: parts.state,
+      network: { id: nodeIdText(network.networkId), members: network.trust.members().length },
+      node: {
+        id: nodeIdText(network.nodeId),
+        name: network.name,
+        seq: network.trust.head(network.nodeId)?.seq ?? 0,
+        admin: network.isAdmin,
+        tags: network.tags,
+        grantExpires: grant === undefined ? null : isoTime(grant.expires),
+      },
+      listen: boundAddresses(parts),
+      advertise: ownAddresses(parts),
+      mdns: config.node.mdns,
+      peers: this.peerList(),
+      services: parts.exposed.list(),
+      tunnels: parts.tunnels.list(),
+      warnings: this.warnings(),
+    };
+  }
+
+  private peerList(): PeersReply['peers'] {
+    const gone = removed(this.parts.files);
+    return peerInfos(this.parts.network, this.parts.peers, id => gone.has(id));
+  }
+
+  private warnings(): string[] {
+    const { network, alarms, tunnels } = this.parts;
+    const own = network.trust.judge(network.nodeId);
+    return [
+      ...alarms,
+      ...(own.verdict === 'admitted' ? [] : [`this node: ${own.sentence}`]),
+      ...tunnels
+        .list()
+        .flatMap(t => (t.state === 'failed' ? [`tunnel ${t.service}: ${t.problem ?? 'not bound'}`] : [])),
+    ];
+  }
+
+  diagnostics(): Diagnostics {
+    // A collection first, where the process was started with --expose-gc: so that figures can be compared.
+    globalThis.gc?.();
+    const { rss, heapUsed, external } = process.memoryUsage();
+    const { peers, sockets, timers, budget, listeners, exposed, tunnels, connections } = this.parts;
+    const sessions = peers.all().flatMap(peer => (peer.slot.session === undefined ? [] : [peer.slot.session.stats()]));
+    const sum = (pick: (s: (typeof sessions)[number]) => number): number => sessions.reduce((n, s) => n + pick(s), 0);
+    return {
+      apiVersion: API_VERSION,
+      rssBytes: rss,
+      heapUsedBytes: heapUsed,
+      externalBytes: external,
+      streams: sum(s => s.streams),
+      sockets: sockets.count,
+      timers: timers.count,
+      links: peers.linkCount,
+      halfOpen: listeners.reduce((n, l) => n + l.halfOpen, 0),
+      retainedBytes: budget.retained,
+      reorderBytes: sum(s => s.heldOutOfOrder),
+      grantedBytes: budget.granted,
+      counters: {
+        sessions: sessions.length,
+        opened: sum(s => s.opened),
+        accepted: sum(s => s.accepted),
+        resumptions: sum(s => s.resumptions),
+        bytesResent: sum(s => s.bytesResent),
+        connections: exposed.openStreams + tunnels.openStreams + connections.openStreams,
+      },
+    };
+  }
+
+  peers(): PeersReply {
+    return { apiVersion: API_VERSION, peers: this.peerList() };
+  }
+
+  services(): ServicesReply {
+    const { mesh, exposed, tunnels } = this.parts;
+    const services = servicesView({ nodes: mesh.announcing(), exposed: exposed.list(), tunnels: tunnels.list() });
+    return { apiVersion: API_VERSION, services };
+  }
+
+  tunnels(): TunnelsReply {
+    return { apiVersion: API_VERSION, tunnels: this.parts.tunnels.list() };
+  }
+
+  keys(): KeysReply {
+    const { network } = this.parts;
+    const head = network.trust.head(network.nodeId);
+    const grant = network.trust.lastGrantOf(network.nodeId);
+    return {
+      apiVersion: API_VERSION,
+      node: { id: nodeIdText(network.nodeId), name: network.name, fingerprint: fingerprint(network.nodeId) },
+      network: { id: nodeIdText(network.networkId) },
+      seq: head?.seq ?? 0,
+      since: isoTime(head?.statement.time ?? 0),
+      grantExpires: grant === undefined ? null : isoTime(grant.expires),
+      nextKey: 'in this home, beside the current one',
+    };
+  }
+
+  keyLog(): KeyLogReply {
+    const { network } = this.parts;
+    const log = network.trust.keyLog(network.nodeId);
+    const statements = Array.from({ length: log?.length ?? 0 }, (_, seq) => log!.at(seq)!).map(s => ({
+      seq: s.seq,
+      hash: toHex(s.hash),
+      time: isoTime(s.time),
+      reason: s.reason,
+      signingKey: toHex(s.signingKey),
+      noiseStatic: toHex(s.noiseKey),
+      nextKeyHash: toHex(s.next),
+    }));
+    return { apiVersion: API_VERSION, statements };
+  }
+
+  async doctor(): Promise<DoctorReply> {
+    return { apiVersion: API_VERSION, checks: [...(await checkDaemon(this.parts))] };
+  }
+
+  // Peers and membership.
+
+  removePeer(who: string): Done {
+    const { network, peers, files } = this.parts;
+    const node = network.resolve(who);
+    const id = nodeIdText(node);
+    const memory = files.loadMemory();
+    if (!memory.removed.includes(id)) files.saveMemory({ ...memory, removed: [...memory.removed, id] });
+    peers.remove(id);
+    return { apiVersion: API_VERSION, done: true, note: `${network.nameOf(node)} is no peer of this daemon any more` };
+  }
+
+  async ping(who: string, { count = DEFAULT_PINGS }: PingRequest, { signal }: Asked): Promise<PingReply> {
+    const { network, peers } = this.parts;
+    const node = network.resolve(who);
+    const peer = peers.get(nodeIdText(node));
+    const link = [...(peer?.links ?? [])][0];
+    if (link === undefined) throw notConnected(network.nameOf(node), peer?.problem);
+    const rttMs: (number | null)[] = [];
+    for (let i = 0; i < count && !signal.aborted; i++) {
+      if (i > 0) await new Promise(resolve => setTimeout(resolve, PING_PAUSE_MS));
+      rttMs.push(await link.link.measureRtt().catch(() => null));
+    }
+    const { transport } = linkInfo(link);
+    return { apiVersion: API_VERSION, node: network.nameOf(node), nodeId: nodeIdText(node), transport, rttMs };
+  }
+
+  invite({ ttlSeconds = DEFAULT_TTL_SECONDS, tags = [] }: InviteRequest): InviteReply {
+    const addresses = ownAddresses(this.parts);
+    const { token, expires } = this.parts.network.invite(ttlSeconds * 1000, tags, addresses);
+    return { apiVersion: API_VERSION, token, expires: isoTime(expires), addresses, tags };
+  }
+
+  async join({ token }: JoinRequest, { signal }: Asked): Promise<JoinReply> {
+    if (this.joining)
+      throw new WarrenError('in-use', 'A join is under way already.', { hint: 'Wait until it is done.' });
+    this.joining = true;
+    try {
+      const joined = await this.options.join(token, signal);
+      if (joined.note !== undefined)
+        throw new WarrenError('member', 'This home is a member of that network already.', {
+          hint: 'There is nothing to do: warren status',
+        });
+      return { apiVersion: API_VERSION, ...joined };
+    } finally {
+      this.joining = false;
+    }
+  }
+
+  // Services and tunnels: the config file is part of each change.
+
+  expose(name: string, request: ExposeRequest): ExposeReply {
+    const { exposed, configFile, publish } = this.parts;
+    const service = exposed.add(name, request);
+    try {
+      configFile.edit([setService(name, request)]);
+    } catch (error) {
+      exposed.remove(name);
+      throw error;
+    }
+    this.keep(config => ({ ...config, services: new Map([...config.services, [name, serviceConfig(request)]]) }));
+    publish();
+    return { apiVersion: API_VERSION, service };
+  }
+
+  unexpose(name: string): Done {
+    const { exposed, configFile, publish } = this.parts;
+    if (exposed.has(name)) configFile.edit([removeService(name)]);
+    const ended = exposed.remove(name);
+    this.keep(config => ({ ...config, services: without(config.services, name) }));
+    publish();
+    return {
+      apiVersion: API_VERSION,
+      done: true,
+      ...(ended > 0 ? { note: `${ended} open connections were ended` } : {}),
+    };
+  }
+
+  async connect({ service, listen }: ConnectRequest): Promise<ConnectReply> {
+    const { tunnels, configFile, ports } = this.parts;
+    const tunnel =
+      listen === undefined
+        ? await tunnels.open(service)
+        : await ports.bind(
+            `tunnel ${service}`,
+            listen,
+            where => tunnels.open(service, where),
+            t => t.listen,
+          );
+    const kept = [...(find(this.parts.config.tunnels, service)?.listen ?? []), listen ?? tunnel.listen];
+    try {
+      configFile.edit([setTunnel(service, kept)]);
+    } catch (error) {
+      tunnels.close(service, tunnel.listen);
+      throw error;
+    }
+    this.keep(config => ({
+      ...config,
+      tunnels: new Map([...without(config.tunnels, service), [service, { listen: kept }]]),
+    }));
+    const warning = this.isKnown(service)
+      ? {}
+      : { warning: `no node exposes ${service} now; callers are refused until one does` };
+    return { apiVersion: API_VERSION, service, listen: tunnel.listen, ...warning };
+  }
+
+  private isKnown(service: string): boolean {
+    const { exposed, mesh } = this.parts;
+    return exposed.has(service) || instancesView(service, mesh.announcing()).length > 0;
+  }
+
+  disconnect(service: string): Done {
+    const { tunnels, configFile } = this.parts;
+    if (find(this.parts.config.tunnels, service) !== undefined) configFile.edit([removeTunnel(service)]);
+    const ended = tunnels.close(service);
+    this.keep(config => ({ ...config, tunnels: without(config.tunnels, service) }));
+    return {
+      apiVersion: API_VERSION,
+      done: true,
+      ...(ended > 0 ? { note: `${ended} open connections were ended` } : {}),
+    };
+  }
+
+  openStream(service: string): Promise<StreamCarrier> {
+    return this.parts.connections.connect(service);
+  }
+
+  /** Remembers what a command changed, so that the next reload does not take it for an edit by hand. */
+  private keep(change: (config: Config) => Config): void {
+    this.parts.config = change(this.parts.config);
+  }
+
+  // The life of the daemon.
+
+  async reload(): Promise<ReloadReply> {
+    const { parts } = this;
+    const { config, changes, restartNeeded } = await reloadConfig({
+      current: parts.config,
+      load: () => parts.configFile.load(),
+      apply: change => this.apply(change),
+      undoFailed: (change, error) =>
+        parts.log.error(
+          'undo-failed',
+          { change: change.sentence, ...errorFields(error) },
+          'a change could not be taken back',
+        ),
+    });
+    parts.config = config;
+    parts.publish();
+    parts.log.info('reloaded', { changes, restartNeeded }, 'the config was read again');
+    return { apiVersion: API_VERSION, changes, restartNeeded };
+  }
+
+  /** One change of the config file, and how to take it back. */
+  private async apply(change: Change): Promise<Undo> {
+    switch (change.area) {
+      case 'service':
+        return this.applyService(change.name, change.before, change.after);
+      case 'tunnel':
+        return this.applyTunnel(change.name, change.before?.listen ?? [], change.after?.listen ?? []);
+      case 'peers':
+        this.parts.peers.setFixed(change.after);
+        return () => this.parts.peers.setFixed(change.before);
+      case 'node':
+        if (change.key !== 'logLevel') return () => undefined;
+        this.options.onLogLevel(change.after as LogLevel);
+        return () => this.options.onLogLevel(change.before as LogLevel);
+      case 'limits':
+        return () => undefined;
+    }
+  }
+
+  private applyService(name: string, before: ServiceConfig | undefined, after: ServiceConfig | undefined): Undo {
+    const { exposed } = this.parts;
+    const set = (service: ServiceConfig | undefined): void => {
+      if (service !== undefined) exposed.set(name, service);
+      else if (exposed.has(name)) exposed.remove(name);
+    };
+    set(after);
+    return () => set(before);
+  }
+
+  private async applyTunnel(service: string, before: readonly string[], after: readonly string[]): Promise<Undo> {
+    const { tunnels, ports } = this.parts;
+    const change = async (from: readonly string[], to: readonly string[]): Promise<void> => {
+      for (const where of from.filter(l => !to.includes(l))) this.closeTunnel(service, where);
+      for (const where of to.filter(l => !from.includes(l)))
+        await ports.bind(
+          `tunnel ${service}`,
+          where,
+          l => tunnels.open(service, l),
+          t => t.listen,
+        );
+    };
+    await change(before, after);
+    return () => change(after, before);
+  }
+
+  /** @param where as configured; `:0` is found by the port that was remembered for it */
+  private closeTunnel(service: string, where: string): void {
+    const { tunnels, ports } = this.parts;
+    tunnels.close(service, ports.known(`tunnel ${service}`, where));
+  }
+
+  shutdown(request: ShutdownRequest): ShutdownReply {
+    const { exposed, tunnels, connections } = this.parts;
+    const openStreams = exposed.openStreams + tunnels.openStreams + connections.openStreams;
+    return { apiVersion: API_VERSION, pid: process.pid, openStreams, respawn: this.options.onShutdown(request) };
+  }
+}
+
+function notConnected(name: string, problem: string | undefined): WarrenError {
+  return new WarrenError('unreachable', `${name} is not connected${problem === undefined ? '' : `: ${problem}`}`, {
+    hint: 'See what is wrong with: warren doctor',
+  });
+}
+
+function serviceConfig(request: ExposeRequest): ServiceConfig {
+  return {
+    target: request.target,
+    version: request.version,
+    description: request.description,
+    tags: request.tags ?? [],
+    allow: request.allow ?? [],
+    deny: request.deny ?? [],
+  };
+}
+
+/** Names are compared without regard to case. */
+function find<T>(map: ReadonlyMap<string, T>, name: string): T | undefined {
+  return [...map].find(([key]) => serviceKey(key) === serviceKey(name))?.[1];
+}
+
+function without<T>(map: ReadonlyMap<string, T>, name: string): Map<string, T> {
+  return new Map([...map].filter(([key]) => serviceKey(key) !== serviceKey(name)));
+}

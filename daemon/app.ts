@@ -1,0 +1,280 @@
+/**
+ * Puts the daemon together, in the one order that matters: config and keys, network, services, listeners (so that a
+ * taken port blocks the start), tunnels, join, then peers and discovery. `build` returns what it bound.
+ */
+import { hostname } from 'node:os';
+import type {
+  JoinReply,
+  ReloadReply,
+  ShutdownReply,
+  ShutdownRequest,
+  StartRequest,
+  Status,
+} from '../protocol/admin/contract.js';
+import type { Code } from '../protocol/codes.js';
+import { loadPrimitives } from '../protocol/crypto/load.js';
+import { ReplayGuard } from '../protocol/handshake/replay.js';
+import type { Primitives } from '../protocol/crypto/primitives.js';
+import { createInception } from '../protocol/identity/statement.js';
+import type { LogSource } from './admin/api.js';
+import { Api } from './api.js';
+import { ConfigFile } from './config/edit.js';
+import { startEdits } from './config/start.js';
+import { MdnsDiscovery } from './discovery/mdns.js';
+import { loadKeys, saveKeys, type NodeKeys } from './home/keyfile.js';
+import type { HomePaths } from './home/paths.js';
+import { StateFiles } from './home/statefile.js';
+import { errorFields, type Log, type LogLevel } from './observe/log.js';
+import { join } from './peers/join.js';
+import { assemble, boundAddresses, type Parts } from './parts.js';
+import { listen, type Listener } from './transport/listener.js';
+import { NodeTimers } from './transport/timers.js';
+
+/** Grants are looked at this often, ms. */
+const RENEWAL_MS = 10 * 60_000;
+/** CLOSE frames get this long to leave when the daemon stops, ms. */
+const FAREWELL_MS = 500;
+
+export interface BuildOptions {
+  /** opened and locked by the caller */
+  readonly paths: HomePaths;
+  readonly start: StartRequest;
+  readonly log: Log;
+  readonly logs: LogSource;
+  readonly setLogLevel: (level: LogLevel) => void;
+  /** begins the stop; the reply says who starts the next daemon */
+  readonly onShutdown: (request: ShutdownRequest) => ShutdownReply['respawn'];
+}
+
+export interface Bound {
+  readonly api: Api;
+  readonly joined: Omit<JoinReply, 'apiVersion'> | undefined;
+  status(): Status;
+  reload(): Promise<ReloadReply>;
+  /**
+   * Drains, then ends everything. Resolves when nothing is left.
+   * @param drainMs how long open streams may go on
+   * @param force ends the drain at once
+   */
+  stop(drainMs: number, force: AbortSignal): Promise<void>;
+}
+
+/** @throws WarrenError when the daemon cannot start; nothing is left then but the home */
+export async function build(options: BuildOptions): Promise<Bound> {
+  const primitives = await loadPrimitives();
+  const timers = new NodeTimers();
+  const configFile = new ConfigFile(options.paths.config);
+  const edits = startEdits(configFile.load(), options.start, hostname());
+  const config = configFile.preview(edits);
+  options.setLogLevel(config.node.logLevel);
+  const files = new StateFiles(options.paths);
+  const keys = loadOrMakeKeys(primitives, options.paths, timers.now());
+  const parts = assemble({ ...options, primitives, timers, configFile, config, files, keys });
+  const app = new App(parts, options);
+  try {
+    await app.bind();
+    configFile.edit(edits);
+    await app.open();
+    const token = options.start.join;
+    const joined = token === undefined ? undefined : await app.join(token);
+    app.run();
+    return app.bound(joined);
+  } catch (error) {
+    await app.stop(0, AbortSignal.abort());
+    throw error;
+  }
+}
+
+function loadOrMakeKeys(primitives: Primitives, paths: HomePaths, now: number): NodeKeys {
+  const known = loadKeys(paths.nodeKeys);
+  if (known !== undefined) return known;
+  const made = createInception(primitives, { now });
+  const keys: NodeKeys = {
+    nodeId: made.nodeId,
+    signingSeed: made.signing.privateKey,
+    noisePrivate: made.noise.privateKey,
+    nextSeed: made.next,
+    statements: [made.statement],
+  };
+  saveKeys(paths.nodeKeys, keys);
+  return keys;
+}
+
+class App {
+  private readonly api: Api;
+  private readonly replay: ReplayGuard;
+  private mdns: MdnsDiscovery | undefined;
+
+  constructor(
+    private readonly parts: Parts,
+    private readonly options: BuildOptions,
+  ) {
+    this.replay = new ReplayGuard(parts.timers);
+    this.api = new Api(parts, {
+      logs: options.logs,
+      onShutdown: options.onShutdown,
+      onLogLevel: options.setLogLevel,
+      join: (token, signal) => this.join(token, signal),
+      home: options.paths.root,
+    });
+  }
+
+  /** The daemon's own listeners, one for each address, so that each remembers its port. */
+  async bind(): Promise<void> {
+    const { parts } = this;
+    const { limits, node } = parts.config;
+    for (const address of node.listen) {
+      const listener = await parts.ports.bind(
+        'listen',
+        address,
+        where => this.listenOn(where),
+        l => l.bound[0] ?? address,
+      );
+      parts.listeners = [...parts.listeners, listener];
+    }
+    parts.log.info('listening', { listen: boundAddresses(parts), halfOpen: limits.halfOpen }, 'the daemon listens');
+  }
+
+  private listenOn(address: string): Promise<Listener> {
+    const { network, timers, log, peers, config } = this.parts;
+    return listen({
+      addresses: [address],
+      context: network.context(),
+      psks: () => network.psks(),
+      replay: this.replay,
+      timers,
+      limits: {
+        total: config.limits.halfOpen,
+        perSource: config.limits.halfOpenPerSource,
+        deadlineMs: config.limits.handshakeSeconds * 1000,
+      },
+      log,
+      onLink: newLink => peers.accept(newLink),
+    });
+  }
+
+  /** Services and tunnels of the config; a tunnel that cannot be bound is kept and tried again. */
+  async open(): Promise<void> {
+    const { exposed, tunnels, ports, config } = this.parts;
+    for (const [name, service] of config.services) exposed.set(name, service);
+    for (const [service, { listen: where }] of config.tunnels) {
+      for (const one of where)
+        await ports.bind(
+          `tunnel ${service}`,
+          one,
+          l => tunnels.restore(service, l),
+          t => t.listen,
+        );
+    }
+  }
+
+  async join(token: string, signal?: AbortSignal): Promise<Omit<JoinReply, 'apiVersion'>> {
+    const { primitives, network, peers, timers, log } = this.parts;
+    const joined = await join(token, {
+      primitives,
+      network,
+      peers,
+      timers,
+      log,
+      suite: this.parts.suite(),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    log.info(
+      'joined',
+      { node: joined.inviter, network: joined.networkId, name: joined.name },
+      'this node is a member now',
+    );
+    return joined;
+  }
+
+  /** From here on the daemon acts by itself. */
+  run(): void {
+    const { parts } = this;
+    parts.publish();
+    parts.peers.follow();
+    parts.peers.setFixed(parts.config.peers);
+    if (parts.config.node.mdns) this.discover();
+    this.renew();
+  }
+
+  private discover(): void {
+    const { network, primitives, timers, log, peers } = this.parts;
+    const port = Number(boundAddresses(this.parts)[0]?.split(':').pop() ?? Number.NaN);
+    this.mdns = new MdnsDiscovery({
+      macs: () =>
+        network
+          .psks()
+          .filter(k => k.psk.kind !== 'invite')
+          .map(k => data => primitives.hash.SHA256.hmac(k.hintKey, data)),
+      port: Number.isInteger(port) ? port : undefined,
+      random: primitives.random,
+      timers,
+      log,
+      onFound: address => peers.tryAddress(address),
+    });
+    this.mdns.start();
+  }
+
+  private renew(): void {
+    const { network, timers, log } = this.parts;
+    try {
+      network.renewGrants();
+    } catch (error) {
+      log.error('renewal-failed', errorFields(error), 'a grant could not be renewed');
+    }
+    timers.after(RENEWAL_MS, () => this.renew());
+  }
+
+  bound(joined: Bound['joined']): Bound {
+    return {
+      api: this.api,
+      joined,
+      status: () => this.api.status(),
+      reload: () => this.api.reload(),
+      stop: (drainMs, force) => this.stop(drainMs, force),
+    };
+  }
+
+  async stop(drainMs: number, force: AbortSignal): Promise<void> {
+    const { parts } = this;
+    parts.state = 'draining';
+    parts.log.info('draining', { drainMs, streams: this.openStreams }, 'the daemon is on its way out');
+    for (const listener of parts.listeners) await listener.close();
+    await this.mdns?.stop();
+    parts.peers.goaway();
+    await this.drain(drainMs, force);
+    this.cut('draining');
+    parts.peers.stop('going-away');
+    await this.until(() => parts.peers.linkCount === 0, FAREWELL_MS);
+    parts.network.close();
+    parts.log.info('stopped', {}, 'the daemon has stopped');
+  }
+
+  private get openStreams(): number {
+    const { exposed, tunnels, connections } = this.parts;
+    return exposed.openStreams + tunnels.openStreams + connections.openStreams;
+  }
+
+  private async drain(drainMs: number, force: AbortSignal): Promise<void> {
+    const { exposed, tunnels, connections } = this.parts;
+    const done = Promise.all([exposed.drain(), tunnels.drain(), connections.drain()]);
+    if (force.aborted) return;
+    const forced = new Promise<void>(resolve => force.addEventListener('abort', () => resolve(), { once: true }));
+    await Promise.race([done, forced, sleep(drainMs)]);
+  }
+
+  private cut(code: Code): void {
+    const { exposed, tunnels, connections } = this.parts;
+    const ended = exposed.cut(code) + tunnels.cut(code) + connections.cut(code);
+    if (ended > 0) this.parts.log.warn('streams-cut', { streams: ended, code }, 'open streams were ended');
+  }
+
+  private async until(check: () => boolean, ms: number): Promise<void> {
+    const end = this.parts.timers.monotonic() + ms;
+    while (!check() && this.parts.timers.monotonic() < end) await sleep(10);
+  }
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms));
+}

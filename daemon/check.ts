@@ -1,0 +1,118 @@
+/** `warren doctor` on a running daemon: what doctor.ts checks, on this daemon's own figures, and who is reached. */
+import { accessSync, constants, statfsSync } from 'node:fs';
+import type { DoctorCheck } from '../protocol/admin/contract.js';
+import { equal } from '../protocol/bytes.js';
+import { nodeIdText } from '../protocol/identity/node-id.js';
+import { permissionProblems } from './home/home.js';
+import { doctorChecks, type DoctorInput } from './observe/doctor.js';
+import { boundAddresses, type Parts } from './parts.js';
+
+/** @returns all checks in a fixed order, the good ones too */
+export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]> {
+  return [...doctorChecks(inputOf(parts)), ...grantChecks(parts), ...peerChecks(parts), nextKeyCheck(parts)];
+}
+
+function inputOf(parts: Parts): DoctorInput {
+  const { paths, timers, network } = parts;
+  const problem = configProblem(parts);
+  const head = network.trust.head(network.nodeId);
+  return {
+    platform: process.platform,
+    nodeVersion: process.versions.node,
+    home: { path: paths.root, exists: true, writable: isWritable(paths.root) },
+    permissions: permissionProblems(paths.root).map(toWords),
+    ...(problem === undefined ? {} : { config: problem }),
+    socketPath: paths.socket,
+    clock: {
+      now: timers.now(),
+      ...(head === undefined ? {} : { notBefore: head.statement.time }),
+      ...peerOffset(parts),
+    },
+    freeBytes: freeBytes(paths.root),
+    ports: boundAddresses(parts).map(listen => ({ listen, state: 'bound' as const })),
+    daemonPid: process.pid,
+  };
+}
+
+function toWords(error: { readonly message: string; readonly hint?: string | undefined }): {
+  message: string;
+  hint?: string;
+} {
+  return { message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+}
+
+function configProblem({ configFile }: Parts): { message: string; hint?: string } | undefined {
+  try {
+    configFile.load();
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? toWords(error) : { message: String(error) };
+  }
+}
+
+function isWritable(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+/** The median of what peers' clocks said at their handshakes, against ours at that moment. */
+function peerOffset({ peers }: Parts): { peerOffsetMs?: number } {
+  const offsets = peers
+    .all()
+    .flatMap(peer => [...peer.links].map(({ link, since }) => link.established.peer.clockMs - since))
+    .sort((a, b) => a - b);
+  const median = offsets[Math.floor(offsets.length / 2)];
+  return median === undefined ? {} : { peerOffsetMs: median };
+}
+
+function grantChecks({ network }: Parts): DoctorCheck[] {
+  const judgement = network.trust.judge(network.nodeId);
+  if (judgement.verdict === 'admitted')
+    return [{ name: 'grant', state: 'ok', message: 'this node is a member of its network' }];
+  const hint = 'meet an admin of the network, or join again with a new invite';
+  return [{ name: 'grant', state: 'problem', message: judgement.sentence, hint }];
+}
+
+function peerChecks({ network, peers }: Parts): DoctorCheck[] {
+  const others = network.trust.members().filter(member => !equal(member.node, network.nodeId));
+  if (others.length === 0)
+    return [{ name: 'peers', state: 'ok', message: 'this node is alone in its network: warren invite' }];
+  return others.map(member => {
+    const name = `peer ${network.nameOf(member.node)}`;
+    const peer = peers.get(nodeIdText(member.node));
+    if (peer?.connected === true) return { name, state: 'ok', message: 'connected' };
+    const addresses = peer === undefined ? [] : peers.addressesOf(peer);
+    if (addresses.length === 0)
+      return {
+        name,
+        state: 'warning',
+        message: 'not connected; it tells no address, so it must dial this node',
+        hint: 'check that it runs',
+      };
+    const message = `not connected: ${peer?.problem ?? 'not tried yet'} (${addresses.join(', ')})`;
+    return {
+      name,
+      state: 'warning',
+      message,
+      hint: 'check that it runs, and that this host reaches one of these addresses',
+    };
+  });
+}
+
+/** Both keys in one place: whoever takes the home has the next key too. */
+function nextKeyCheck({ network }: Parts): DoctorCheck {
+  return {
+    name: 'next key',
+    state: network.isAdmin ? 'warning' : 'ok',
+    message: 'the next identity key lies in the same home, so it does not protect against a thief of the home',
+  };
+}

@@ -1,0 +1,190 @@
+/**
+ * What a running daemon is made of, and how its rooms are joined: each is given the few functions of the others that it
+ * needs. Nothing is bound or dialed here; that is app.ts.
+ */
+import { hostname } from 'node:os';
+import type { Status } from '../protocol/admin/contract.js';
+import type { AeadName, Primitives } from '../protocol/crypto/primitives.js';
+import { limitsWith, type Limits as SessionLimits } from '../protocol/limits.js';
+import { ProcessBudget } from '../protocol/session/index.js';
+import { addressesToTell } from './advertise.js';
+import type { ConfigFile } from './config/edit.js';
+import type { Config } from './config/types.js';
+import type { NodeKeys } from './home/keyfile.js';
+import type { HomePaths } from './home/paths.js';
+import type { StateFiles } from './home/statefile.js';
+import { errorFields, type Log } from './observe/log.js';
+import { PeerMesh } from './peers/mesh.js';
+import { Network } from './peers/network.js';
+import { Peers } from './peers/peers.js';
+import { Ports } from './ports.js';
+import { Connections, ExposedServices, SocketCount, Tunnels } from './services/index.js';
+import type { Listener } from './transport/listener.js';
+import type { NodeTimers } from './transport/timers.js';
+
+/** Everything that a running daemon holds; the rooms themselves never see it. */
+export interface Parts {
+  readonly paths: HomePaths;
+  readonly primitives: Primitives;
+  readonly timers: NodeTimers;
+  readonly log: Log;
+  readonly files: StateFiles;
+  readonly configFile: ConfigFile;
+  readonly network: Network;
+  readonly peers: Peers;
+  readonly mesh: PeerMesh;
+  readonly exposed: ExposedServices;
+  readonly tunnels: Tunnels;
+  readonly connections: Connections;
+  readonly sockets: SocketCount;
+  readonly budget: ProcessBudget;
+  readonly ports: Ports;
+  readonly alarms: string[];
+  readonly suite: () => AeadName;
+  config: Config;
+  listeners: readonly Listener[];
+  state: Status['state'];
+  /** tells the network what is exposed and where this node is reached, at the end of this turn */
+  readonly publish: () => void;
+}
+
+export interface Ingredients {
+  readonly paths: HomePaths;
+  readonly log: Log;
+  readonly primitives: Primitives;
+  readonly timers: NodeTimers;
+  readonly configFile: ConfigFile;
+  readonly config: Config;
+  readonly files: StateFiles;
+  readonly keys: NodeKeys;
+}
+
+/** The limits of links and sessions as the config sets them. */
+function sessionLimits({ limits }: Config): SessionLimits {
+  return limitsWith({
+    session: { graceMs: limits.graceSeconds * 1000, streams: limits.streamsPerPeer },
+    receive: { process: limits.processBytes, peer: limits.peerBytes, stream: limits.streamBytes },
+    retain: { process: limits.processBytes, peer: limits.peerBytes, stream: 2 * limits.streamBytes },
+    rates: { opens: { perSecond: limits.opensPerSecond, burst: 4 * limits.opensPerSecond } },
+  });
+}
+
+export function assemble(given: Ingredients): Parts {
+  const { primitives, timers, log, files, config } = given;
+  const limits = sessionLimits(config);
+  const budget = new ProcessBudget(limits);
+  const sockets = new SocketCount();
+  const alarms: string[] = [];
+  const onAlarm = (sentence: string, node?: string): void => {
+    if (!alarms.includes(sentence)) alarms.push(sentence);
+    if (alarms.length > MAX_ALARMS) alarms.shift();
+    log.error('alarm', { node }, sentence);
+  };
+  let publishing = false;
+  const publish = (): void => {
+    if (publishing) return;
+    publishing = true;
+    timers.soon(() => {
+      publishing = false;
+      tellNetwork(parts);
+    });
+  };
+  const network: Network = new Network({
+    primitives,
+    timers,
+    random: primitives.random,
+    log,
+    files,
+    keys: given.keys,
+    wantedName: () => parts.config.node.name ?? hostname(),
+    onItem: (item, from) => {
+      peers.spread(item, from);
+      timers.soon(() => peers.follow());
+    },
+    onAlarm,
+    onReplaced: publish,
+  });
+  const peers: Peers = new Peers({
+    network,
+    primitives,
+    timers,
+    random: primitives.random,
+    log,
+    limits,
+    budget,
+    suite: () => parts.suite(),
+    isRemoved: id => removed(files).has(id),
+    onStream: (stream, request, peer) => {
+      const caller = mesh.caller(peer);
+      return caller === undefined ? 'denied' : exposed.incoming(stream, request, caller);
+    },
+    onChange: () => undefined,
+    onAlarm,
+  });
+  const mesh: PeerMesh = new PeerMesh({
+    network,
+    peers,
+    exposesHere: service => exposed.has(service),
+    openHere: service => exposed.list().find(s => s.name.toLowerCase() === service.toLowerCase())?.openStreams ?? 0,
+  });
+  const dialTimeoutMs = (): number => parts.config.limits.targetDialSeconds * 1000;
+  const exposed: ExposedServices = new ExposedServices({ mesh, timers, log, sockets, dialTimeoutMs });
+  const local = exposed.incoming;
+  const tunnels = new Tunnels({ mesh, local, timers, log, sockets });
+  const connections = new Connections({ mesh, local, timers, log, sockets });
+  const parts: Parts = {
+    paths: given.paths,
+    primitives,
+    timers,
+    log,
+    files,
+    configFile: given.configFile,
+    network,
+    peers,
+    mesh,
+    exposed,
+    tunnels,
+    connections,
+    sockets,
+    budget,
+    ports: new Ports(files),
+    alarms,
+    suite: () => parts.config.node.suite ?? 'AESGCM',
+    config,
+    listeners: [],
+    state: 'ready',
+    publish,
+  };
+  return parts;
+}
+
+/** Alarms that `status` shows; older ones are in the log. */
+const MAX_ALARMS = 16;
+
+export function removed(files: StateFiles): ReadonlySet<string> {
+  return new Set(files.loadMemory().removed);
+}
+
+/** Publishes the own registry record, if it differs from the one that is known. */
+function tellNetwork(parts: Parts): void {
+  if (parts.state !== 'ready') return;
+  const services = parts.exposed.list().map(({ name, version, description, tags }) => ({
+    name,
+    tags,
+    ...(version === null ? {} : { version }),
+    ...(description === null ? {} : { description }),
+  }));
+  try {
+    parts.network.publish({ services, addresses: ownAddresses(parts) });
+  } catch (error) {
+    parts.log.error('publish-failed', errorFields(error), 'what this node exposes could not be told to the network');
+  }
+}
+
+export function boundAddresses(parts: Parts): string[] {
+  return parts.listeners.flatMap(listener => listener.bound);
+}
+
+export function ownAddresses(parts: Parts): string[] {
+  return addressesToTell(parts.config.node.advertise, boundAddresses(parts));
+}

@@ -1,0 +1,113 @@
+/** The network as the services room sees it: who exposes what, streams to them, who is at the other end. */
+import type { Code } from '../../protocol/codes.js';
+import { equal } from '../../protocol/bytes.js';
+import { nodeIdText, type NodeId } from '../../protocol/identity/node-id.js';
+import {
+  serviceKey,
+  type AnnouncingNode,
+  type Caller,
+  type Instance,
+  type Mesh,
+  type OpenRequest,
+  type ServiceStream,
+  type StreamHandler,
+} from '../services/index.js';
+import type { Network } from './network.js';
+import { sessionOf, type Peers } from './peers.js';
+
+export interface MeshOptions {
+  readonly network: Network;
+  readonly peers: Peers;
+  /** true if this daemon itself exposes the service */
+  readonly exposesHere: (service: string) => boolean;
+  /** streams open to the own service of that name */
+  readonly openHere: (service: string) => number;
+}
+
+export class PeerMesh implements Mesh {
+  /** streams that this daemon has open, by node and service: what instances are balanced by */
+  private readonly counts = new Map<string, number>();
+
+  constructor(private readonly options: MeshOptions) {}
+
+  get self(): Caller {
+    const { network } = this.options;
+    return { nodeId: network.nodeId, name: network.name, tags: network.tags };
+  }
+
+  caller(node: NodeId): Caller | undefined {
+    const { trust } = this.options.network;
+    const grant = trust.grantOf(node);
+    if (grant === undefined) return undefined;
+    return { nodeId: node, name: trust.nameOf(node) ?? '', tags: grant.tags };
+  }
+
+  instances(service: string): readonly Instance[] {
+    const { network, exposesHere, openHere } = this.options;
+    const key = serviceKey(service);
+    const remote = this.announcing()
+      .filter(node => node.services.some(s => serviceKey(s.name) === key))
+      .map(node => ({
+        node: node.node,
+        name: node.name,
+        reachable: node.reachable,
+        openStreams: this.counts.get(`${node.nodeId}/${key}`) ?? 0,
+        local: false,
+      }));
+    if (!exposesHere(service)) return remote;
+    return [
+      { node: network.nodeId, name: network.name, reachable: true, openStreams: openHere(service), local: true },
+      ...remote,
+    ];
+  }
+
+  /** Every other member with what its registry record says. */
+  announcing(): (AnnouncingNode & { readonly node: NodeId })[] {
+    const { network, peers } = this.options;
+    return network.trust
+      .members()
+      .filter(member => !equal(member.node, network.nodeId))
+      .map(member => {
+        const nodeId = nodeIdText(member.node);
+        const services = network.trust.record(member.node)?.services ?? [];
+        return {
+          node: member.node,
+          nodeId,
+          name: network.nameOf(member.node),
+          reachable: peers.get(nodeId)?.connected === true,
+          services,
+        };
+      });
+  }
+
+  open(node: NodeId, request: OpenRequest, handler: StreamHandler): ServiceStream {
+    const { network, peers } = this.options;
+    const id = nodeIdText(node);
+    const session = sessionOf(peers.get(id), network.nameOf(node));
+    return session.open(request, this.counted(`${id}/${serviceKey(request.service)}`, handler));
+  }
+
+  /** Counts the stream as open until it has ended. */
+  private counted(key: string, handler: StreamHandler): StreamHandler & { closed: () => void } {
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+    let open = true;
+    const ended = (): void => {
+      if (!open) return;
+      open = false;
+      const left = (this.counts.get(key) ?? 1) - 1;
+      if (left > 0) this.counts.set(key, left);
+      else this.counts.delete(key);
+    };
+    return {
+      opened: () => handler.opened?.(),
+      data: chunk => handler.data(chunk),
+      fin: () => handler.fin(),
+      drain: () => handler.drain?.(),
+      reset: (code: Code, dialed: boolean) => {
+        ended();
+        handler.reset(code, dialed);
+      },
+      closed: ended,
+    };
+  }
+}

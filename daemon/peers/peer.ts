@@ -1,0 +1,60 @@
+/** One remote node: its session, the links that carry it, and how it is reached. */
+import type { Timers } from '../../protocol/clock.js';
+import type { NodeId, NodeIdText } from '../../protocol/identity/node-id.js';
+import type { SessionSlot } from '../../protocol/session/index.js';
+import type { PeerState } from '../../protocol/admin/contract.js';
+import type { PeerLink } from './bring-up.js';
+import type { DialLoop } from './dial-loop.js';
+
+/** Addresses learned otherwise than from the registry, for each peer. */
+const MAX_LEARNED = 8;
+
+export class Peer {
+  readonly links = new Set<PeerLink>();
+  /** ms since the epoch of the last moment with a link */
+  lastSeen: number | undefined;
+  /** why there is no link, one sentence */
+  problem: string | undefined;
+  /** Addresses that have led to this node, newest first. */
+  private learned: string[] = [];
+
+  constructor(
+    readonly id: NodeIdText,
+    readonly nodeId: NodeId,
+    readonly slot: SessionSlot,
+    readonly dialer: DialLoop,
+  ) {}
+
+  get connected(): boolean {
+    return this.slot.session !== undefined && this.links.size > 0;
+  }
+
+  state(removed: boolean): PeerState {
+    if (removed) return 'denied';
+    if (this.connected) return 'connected';
+    if (this.slot.session !== undefined) return 'held';
+    return this.dialer.dialing ? 'connecting' : 'down';
+  }
+
+  linkUp(link: PeerLink, timers: Timers): void {
+    this.links.add(link);
+    this.lastSeen = timers.now();
+    this.problem = undefined;
+    if (link.direction === 'dialed') this.learn(link.address);
+  }
+
+  linkDown(link: PeerLink, timers: Timers): void {
+    this.links.delete(link);
+    this.lastSeen = timers.now();
+  }
+
+  /** An address that leads, or may lead, to this node. */
+  learn(address: string): void {
+    this.learned = [address, ...this.learned.filter(a => a !== address)].slice(0, MAX_LEARNED);
+  }
+
+  /** @param told what its registry record says */
+  addresses(told: readonly string[]): string[] {
+    return [...new Set([...told, ...this.learned])];
+  }
+}
