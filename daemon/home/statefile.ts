@@ -12,46 +12,35 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 import { toHex } from '../../protocol/bytes.js';
 import { WarrenError } from '../../protocol/errors.js';
+import { ITEM_KINDS, type TrustItem } from '../../protocol/identity/trust-item.js';
 import type { FileOps } from './atomic.js';
 import { bytesField, openDocument, readSecretFile, saveDocument } from './document.js';
 import type { HomePaths } from './paths.js';
 
 const MAX_STATE_FILE = 64 * 1024 * 1024;
 const MAX_ITEMS = 200_000;
-const MAX_ITEM_BYTES = 64 * 1024;
+/** Longer than any kind of item may be. */
+const MAX_ITEM = 64 * 1024;
 const MAX_SECRETS = 64;
-const MAX_INVITES = 4096;
+const MAX_INVITE_BOOK = 1024 * 1024;
 const MAX_PORTS = 4096;
 const MAX_REMOVED = 4096;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const label = v.pipe(v.string(), v.maxLength(1024));
 
-/** One network secret; `since` (ms since the epoch) is when it was first seen here. */
 export interface SecretRecord {
   readonly epoch: number;
   /** 32 bytes */
   readonly secret: Uint8Array;
-  readonly since: number;
-}
-
-/** An invite that this node made; the room that judges invites encodes it. Kept until an hour past its expiry. */
-export interface InviteRecord {
-  readonly id: string;
-  readonly bytes: Uint8Array;
 }
 
 export interface NetworkState {
   /** 32 bytes */
   readonly networkId: Uint8Array;
   readonly secrets: readonly SecretRecord[];
-  readonly invites: readonly InviteRecord[];
-}
-
-/** A signed thing of the network; `kind` as on the wire. */
-export interface ItemRecord {
-  readonly kind: number;
-  readonly bytes: Uint8Array;
+  /** what InviteBook.exportState gave; it holds one-time secrets */
+  readonly invites: Uint8Array;
 }
 
 export interface Memory {
@@ -70,14 +59,8 @@ const networkKind = {
   version: 1,
   schema: v.strictObject({
     network: bytesField(32, 32),
-    secrets: v.pipe(
-      v.array(v.strictObject({ epoch: count, secret: bytesField(32, 32), since: count })),
-      v.maxLength(MAX_SECRETS),
-    ),
-    invites: v.pipe(
-      v.array(v.strictObject({ id: label, bytes: bytesField(0, MAX_ITEM_BYTES) })),
-      v.maxLength(MAX_INVITES),
-    ),
+    secrets: v.pipe(v.array(v.strictObject({ epoch: count, secret: bytesField(32, 32) })), v.maxLength(MAX_SECRETS)),
+    invites: bytesField(0, MAX_INVITE_BOOK),
   }),
 };
 
@@ -86,10 +69,7 @@ const trustKind = {
   version: 1,
   schema: v.strictObject({
     network: bytesField(32, 32),
-    items: v.pipe(
-      v.array(v.strictObject({ kind: count, bytes: bytesField(0, MAX_ITEM_BYTES) })),
-      v.maxLength(MAX_ITEMS),
-    ),
+    items: v.pipe(v.array(v.strictObject({ kind: label, bytes: bytesField(0, MAX_ITEM) })), v.maxLength(MAX_ITEMS)),
   }),
 };
 
@@ -105,6 +85,11 @@ const memoryKind = {
     removed: v.pipe(v.array(label), v.maxLength(MAX_REMOVED)),
   }),
 };
+
+/** A kind that only a newer program knows is passed over; peers hand it over again. */
+function isKnown(item: { readonly kind: string; readonly bytes: Uint8Array }): item is TrustItem {
+  return Object.hasOwn(ITEM_KINDS, item.kind);
+}
 
 /** The state files of one home. Every save is atomic; a failed one throws `disk` and leaves the old file. */
 export class StateFiles {
@@ -123,25 +108,25 @@ export class StateFiles {
   saveNetwork(state: NetworkState): void {
     const body = {
       network: state.networkId,
-      secrets: state.secrets.map(({ epoch, secret, since }) => ({ epoch, secret, since })),
-      invites: state.invites.map(({ id, bytes }) => ({ id, bytes })),
+      secrets: state.secrets.map(({ epoch, secret }) => ({ epoch, secret })),
+      invites: state.invites,
     };
     this.save(this.paths.networkKeys, networkKind, body);
     this.removeOtherTrust(state.networkId);
   }
 
   /** @returns the signed items of that network, none when nothing was kept. @throws WarrenError `home` */
-  loadTrust(networkId: Uint8Array): readonly ItemRecord[] {
+  loadTrust(networkId: Uint8Array): readonly TrustItem[] {
     const file = this.trustFile(networkId);
     const body = this.load(file, trustKind);
     if (body === undefined) return [];
-    if (toHex(body.network) === toHex(networkId)) return body.items;
+    if (toHex(body.network) === toHex(networkId)) return body.items.filter(isKnown);
     throw new WarrenError('home', `${file} cannot be used: it belongs to another network`, {
       hint: 'restore it from a backup, or remove it: peers hand its content over again',
     });
   }
 
-  saveTrust(networkId: Uint8Array, items: readonly ItemRecord[]): void {
+  saveTrust(networkId: Uint8Array, items: readonly TrustItem[]): void {
     const body = { network: networkId, items: items.map(({ kind, bytes }) => ({ kind, bytes })) };
     this.save(this.trustFile(networkId), trustKind, body);
   }

@@ -6,6 +6,7 @@ import { openHome } from '../../../daemon/home/home.js';
 import { loadKeys, saveKeys, type NodeKeys } from '../../../daemon/home/keyfile.js';
 import { EMPTY_MEMORY, StateFiles } from '../../../daemon/home/statefile.js';
 import { WarrenError } from '../../../protocol/errors.js';
+import type { TrustItem } from '../../../protocol/identity/trust-item.js';
 import { assert, full, suite } from '../../helpers/suite.js';
 import { seededRandom } from '../../helpers/random.js';
 import { mutateBytes } from '../mutate.js';
@@ -148,12 +149,12 @@ test('network state, trust and memory come back as they were saved', async () =>
     assert.equal(files.loadMemory(), EMPTY_MEMORY);
     const network = {
       networkId: bytes(32),
-      secrets: [{ epoch: 0, secret: bytes(32), since: 5 }],
-      invites: [{ id: 'a', bytes: bytes(40) }],
+      secrets: [{ epoch: 0, secret: bytes(32) }],
+      invites: bytes(40),
     };
-    const items = [
-      { kind: 1, bytes: bytes(300) },
-      { kind: 2, bytes: bytes(10) },
+    const items: TrustItem[] = [
+      { kind: 'statement', bytes: bytes(300) },
+      { kind: 'grant', bytes: bytes(10) },
     ];
     assert.equal(files.loadTrust(network.networkId), []);
     files.saveTrust(network.networkId, items);
@@ -172,15 +173,30 @@ test('a home moves to another network in one step: before it all is old, after i
     const paths = openHome(folder);
     const files = new StateFiles(paths);
     const [old, next] = [bytes(32), bytes(32)];
-    files.saveTrust(old, [{ kind: 1, bytes: bytes(5) }]);
-    files.saveNetwork({ networkId: old, secrets: [], invites: [] });
-    files.saveTrust(next, [{ kind: 1, bytes: bytes(6) }]);
+    files.saveTrust(old, [{ kind: 'grant', bytes: bytes(5) }]);
+    files.saveNetwork({ networkId: old, secrets: [], invites: bytes(0) });
+    files.saveTrust(next, [{ kind: 'grant', bytes: bytes(6) }]);
     assert.equal(files.loadNetwork()!.networkId, old);
     assert.is(files.loadTrust(old).length, 1);
-    files.saveNetwork({ networkId: next, secrets: [], invites: [] });
+    files.saveNetwork({ networkId: next, secrets: [], invites: bytes(0) });
     assert.equal(files.loadNetwork()!.networkId, next);
     assert.is(files.loadTrust(next)[0]!.bytes.length, 6);
     assert.equal(files.loadTrust(old), []);
+  });
+});
+
+test('items of a kind that only a newer program knows are passed over', async () => {
+  await withFolder(folder => {
+    const files = new StateFiles(openHome(folder));
+    const id = bytes(32);
+    files.saveTrust(id, [
+      { kind: 'constructor' as TrustItem['kind'], bytes: bytes(5) },
+      { kind: 'role', bytes: bytes(6) },
+    ]);
+    assert.equal(
+      files.loadTrust(id).map(item => item.kind),
+      ['role'],
+    );
   });
 });
 
