@@ -79,7 +79,7 @@ export interface Limits {
     readonly fullWater: number;
     /** ... above which the peer counts as not reading: the link is closed `limit`. */
     readonly unreadAnswers: number;
-    /** A closing link may take this long, ms. */
+    /** A link whose streams have moved away closes when all it sent is acknowledged, at most after this, ms. */
     readonly retireMs: number;
   };
   readonly session: {
@@ -89,8 +89,10 @@ export interface Limits {
     readonly waitingLinks: number;
     /** A link older than this, ms, makes way for a new one. */
     readonly replaceAfterMs: number;
-    /** An attach, or the proof that an old link is alive, is awaited this long, ms. */
+    /** The answer to NEW or ATTACH is awaited this long, ms: longer than a ping deadline, which may lie within. */
     readonly attachMs: number;
+    /** A link that does not answer a ping for this long, ms, makes way when a new one is there. */
+    readonly probeMs: number;
     /** A session without a link keeps its streams this long, ms. */
     readonly graceMs: number;
     /** Streams of one session. */
@@ -146,7 +148,7 @@ export const DEFAULT_LIMITS: Limits = {
     pingDeadlineMs: 5_000,
     tickMs: 250,
     ackDelayMs: 20,
-    bulkStart: 1 * MiB,
+    bulkStart: 256 * KiB,
     bulkLeast: 32 * KiB,
     bulkMost: 64 * MiB,
     leastRoundTripMs: 8,
@@ -159,7 +161,8 @@ export const DEFAULT_LIMITS: Limits = {
     links: 1,
     waitingLinks: 4,
     replaceAfterMs: 50 * 60_000,
-    attachMs: 5_000,
+    attachMs: 10_000,
+    probeMs: 1_000,
     graceMs: 2 * 60_000,
     streams: 2_048,
     newsBytes: 32 * MiB,

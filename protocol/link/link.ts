@@ -1,10 +1,29 @@
-/** One authenticated, encrypted transport connection: records in and out, pings, acknowledgements, the end. */
-import type { Timers } from '../clock.js';
+/**
+ * One authenticated, encrypted transport connection. Outwards: control frames and what the handler fills in, in records
+ * that are sealed and written at the end of a turn. Inwards: records, then frames, the link's own (PING, PONG, LINKACK,
+ * CLOSE) handled here, all others by the handler. Any error ends the link.
+ */
+import { equal, wipe } from '../bytes.js';
+import type { Timer, Timers } from '../clock.js';
 import type { Code } from '../codes.js';
 import type { Primitives } from '../crypto/primitives.js';
+import { WarrenError } from '../errors.js';
 import type { Established } from '../handshake/types.js';
-import type { Limits } from '../limits.js';
-import type { RecordDraft } from './draft.js';
+import { RateLimit, type Limits } from '../limits.js';
+import { RecordDraft } from './draft.js';
+import { AckClock, Feedback } from './feedback.js';
+import {
+  FRAME,
+  PING_BYTES,
+  decodeClose,
+  decodeLinkAck,
+  decodePing,
+  encodeClose,
+  encodeLinkAck,
+  isSkippable,
+  readFrames,
+} from './frame.js';
+import { RecordOpener, RecordSealer } from './record.js';
 
 /** The transport as a link sees it. */
 export interface LinkPort {
@@ -17,7 +36,7 @@ export interface LinkPort {
   abort(): void;
 }
 
-/** Who ended a link: this side, the peer by CLOSE, or the connection under it (lost, or its records do not verify). */
+/** Who ended a link: this side, the peer by CLOSE, or the connection under it (lost, silent, or not verifying). */
 export type LinkEnd = 'local' | 'peer' | 'transport';
 
 /** Who gets the frames of a link that are not the link's own. */
@@ -46,44 +65,434 @@ export interface LinkOptions {
   onClosed(code: Code, sentence: string, by: LinkEnd): void;
 }
 
+/** @param ms the round trip; undefined: the link has ended without an answer */
+export type PingCallback = (ms: number | undefined) => void;
+
+interface PingOut {
+  readonly nonce: Uint8Array;
+  readonly sentAt: number;
+  readonly waiting: PingCallback[];
+}
+
+interface QueuedFrame {
+  readonly type: number;
+  readonly body: Uint8Array;
+}
+
+/** A ping may stay without an answer for so many deadlines as long as anything else arrives. */
+const BUSY_PING_DEADLINES = 4;
+/** A timer that is this much late for its LINKACK is not set anew. */
+const ACK_TIMER_SLACK_MS = 1;
+
+const KNOWN: ReadonlySet<number> = new Set(Object.values(FRAME).filter(type => type !== FRAME.DATAGRAM));
+
 export class Link {
   readonly id: number;
   readonly established: Established;
+  readonly openedAt: number;
+  /** bytes on the transport, records and their overhead */
   bytesSent = 0;
   bytesReceived = 0;
 
+  private readonly port: LinkPort;
+  private readonly timers: Timers;
+  private readonly limits: Limits;
+  private readonly primitives: Primitives;
+  private readonly onClosed: LinkOptions['onClosed'];
+  private handler: LinkHandler | undefined;
+  private closed = false;
+
+  // sending
+  private readonly sealer: RecordSealer;
+  private readonly draft = new RecordDraft();
+  private readonly feedback: Feedback;
+  private control: QueuedFrame[] = [];
+  private isAwake = false;
+  private isFlushing = false;
+  private isBlocked = false;
+
+  // receiving
+  private readonly opener: RecordOpener;
+  private readonly ackClock: AckClock;
+  private ackTimer: Timer | undefined;
+  private ackTimerAt = 0;
+  private isInRecord = false;
+  private wantsAck = false;
+  private receivedAt: number;
+
+  // liveness and limits
+  private tickTimer: Timer | undefined;
+  private pingOut: PingOut | undefined;
+  private readonly pingRate: RateLimit;
+  private readonly controlRate: RateLimit;
+  private readonly emptyRate: RateLimit;
+
   constructor(options: LinkOptions) {
+    const { established, timers, limits, primitives } = options;
     this.id = options.id ?? 0;
-    this.established = options.established;
-    throw new Error('to come');
+    this.established = established;
+    this.port = options.port;
+    this.timers = timers;
+    this.limits = limits;
+    this.primitives = primitives;
+    this.onClosed = (code, sentence, by) => options.onClosed(code, sentence, by);
+    const aead = primitives.aead[established.suite];
+    this.sealer = new RecordSealer(aead, established.sendKey, limits.record);
+    this.opener = new RecordOpener(aead, established.receiveKey, limits.record, plaintext =>
+      this.takeRecord(plaintext),
+    );
+    this.feedback = new Feedback(limits);
+    this.ackClock = new AckClock(limits.link);
+    const now = timers.monotonic();
+    this.openedAt = now;
+    this.receivedAt = now;
+    this.pingRate = new RateLimit(limits.rates.pings, now);
+    this.controlRate = new RateLimit(limits.rates.control, now);
+    this.emptyRate = new RateLimit(limits.rates.empty, now);
+    this.tickTimer = timers.after(limits.link.tickMs, () => this.tick());
   }
-  /** smoothed round trip, ms; null before the first measurement */
-  get rttMs(): number | null {
-    return null;
-  }
-  get rekeys(): number {
-    return 0;
-  }
+
+  // ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
   get isClosed(): boolean {
-    return false;
+    return this.closed;
   }
-  setHandler(_handler: LinkHandler): void {}
-  /** Bytes from the transport, in order; `chunk` may be reused after the return. */
-  receive(_chunk: Uint8Array): void {}
-  /** The port has room again. */
-  drained(): void {}
-  /** The transport is gone. */
-  transportClosed(_why: string): void {}
+
+  /** Smoothed round trip, ms; null before the first measurement. */
+  get rttMs(): number | null {
+    return this.feedback.rttMs;
+  }
+
+  /** Best recent delivery rate, bytes per ms; 0 before the first measurement. */
+  get rate(): number {
+    return this.feedback.rate;
+  }
+
+  /** Rekeys of both directions. */
+  get rekeys(): number {
+    return this.sealer.rekeys + this.opener.rekeys;
+  }
+
+  /** Bytes sent that the peer has not acknowledged. */
+  get inFlight(): number {
+    return this.feedback.inFlight;
+  }
+
+  /** Who gets frames from now on: admission first, then the session's slot. */
+  setHandler(handler: LinkHandler): void {
+    this.handler = handler;
+    this.wake();
+  }
+
+  // ── sending ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
   /** Queues a control frame; it leaves at the end of this turn. `body` is kept until then. */
-  send(_type: number, _body: Uint8Array): void {}
-  /** Sends at once what is queued. */
-  flush(): void {}
-  /** Asks for a flush at the end of this turn. */
-  wake(): void {}
-  /** Sends CLOSE and what is queued, then closes the transport. */
-  close(_code: Code, _sentence?: string): void {}
-  /** @returns ms. @throws WarrenError `timeout` or `unreachable` */
-  measureRtt(): Promise<number> {
-    return Promise.reject(new Error('to come'));
+  send(type: number, body: Uint8Array): void {
+    if (this.closed) return;
+    this.control.push({ type, body });
+    this.wake();
   }
+
+  /** Asks for a flush at the end of this turn. */
+  wake(): void {
+    if (this.isAwake || this.closed) return;
+    this.isAwake = true;
+    this.timers.soon(() => {
+      this.isAwake = false;
+      this.flush();
+    });
+  }
+
+  /** Seals and writes at once all that may go. */
+  flush(): void {
+    if (this.closed) return;
+    if (this.isFlushing) return this.wake();
+    this.isFlushing = true;
+    try {
+      this.writeRecords(this.handler);
+    } finally {
+      this.isFlushing = false;
+    }
+    if (this.port.buffered > this.limits.link.unreadAnswers) this.fail('limit', 'the peer does not read its answers');
+  }
+
+  /** @param source fills records after the queued control frames; left out: control frames only */
+  private writeRecords(source: LinkHandler | undefined): void {
+    const { draft } = this;
+    const chunks: Uint8Array[] = [];
+    const now = this.timers.monotonic();
+    const target = this.feedback.recordSize();
+    let written = 0;
+    this.isBlocked = false;
+    for (;;) {
+      draft.begin(this.sealer.records, target);
+      this.measureRoom(written, now);
+      const wantsAck = this.takeControl();
+      const before = draft.size;
+      if (!draft.overflowed) source?.fill?.(draft);
+      if (draft.isBlocked) this.isBlocked = true;
+      if (this.closed) return;
+      this.addLinkAck(now);
+      if (draft.size === 0) break;
+      written += this.seal(chunks, wantsAck || draft.size > before, now);
+      if (!draft.isFull) break;
+    }
+    if (written === 0) return;
+    this.bytesSent += written;
+    this.port.write(chunks);
+  }
+
+  private measureRoom(written: number, now: number): void {
+    const { highWater, fullWater } = this.limits.link;
+    const buffered = this.port.buffered + written;
+    this.draft.dataRoom = Math.max(0, fullWater - buffered);
+    this.draft.bulkRoom = Math.max(0, Math.min(highWater - buffered, this.feedback.bulkCap(now) - this.inFlight));
+    this.draft.isBlocked = false;
+  }
+
+  /** @returns whether one of the frames is to be acknowledged */
+  private takeControl(): boolean {
+    let taken = 0;
+    let wantsAck = false;
+    for (const { type, body } of this.control) {
+      if (!this.draft.frame(type, body)) break;
+      wantsAck ||= isAcknowledged(type);
+      taken++;
+      if (this.draft.isFull) break;
+    }
+    if (taken > 0) this.control.splice(0, taken);
+    // What is left needs another record, however small this one is.
+    if (this.control.length > 0) this.draft.overflowed = true;
+    return wantsAck;
+  }
+
+  /** Rides along with whatever leaves, or goes alone when it is due. */
+  private addLinkAck(now: number): void {
+    const { ackClock, draft } = this;
+    if (!ackClock.isPending || (draft.size === 0 && now < ackClock.dueAt(this.rttMs))) return;
+    const delay = Math.round((now - ackClock.lastRecordAt) * 1000);
+    const body = encodeLinkAck({ records: this.opener.records, delay: Math.max(0, delay) });
+    const { overflowed } = draft;
+    if (draft.frame(FRAME.LINKACK, body)) ackClock.sent(now);
+    draft.overflowed = overflowed;
+  }
+
+  private seal(chunks: Uint8Array[], wantsAck: boolean, now: number): number {
+    const number = this.sealer.records;
+    let bytes = 0;
+    for (const piece of this.sealer.seal(this.draft.finish())) {
+      chunks.push(piece);
+      bytes += piece.length;
+    }
+    if (wantsAck) this.feedback.sent(number, bytes, now);
+    return bytes;
+  }
+
+  /** The port has room again. */
+  drained(): void {
+    if (this.isBlocked) this.wake();
+  }
+
+  // ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Bytes from the transport, in order; `chunk` may be reused after the return. */
+  receive(chunk: Uint8Array): void {
+    if (this.closed) return;
+    this.bytesReceived += chunk.length;
+    this.receivedAt = this.timers.monotonic();
+    try {
+      this.opener.push(chunk);
+    } catch (error) {
+      this.refuse(error);
+    }
+    if (!this.closed) this.scheduleAck();
+  }
+
+  private takeRecord(plaintext: Uint8Array): void {
+    this.isInRecord = true;
+    this.wantsAck = false;
+    readFrames(plaintext, (type, body) => {
+      if (!this.closed) this.takeFrame(type, body);
+    });
+    this.ackClock.received(plaintext.length, this.wantsAck, this.receivedAt);
+    this.isInRecord = false;
+  }
+
+  private takeFrame(type: number, body: Uint8Array): void {
+    if (isAcknowledged(type)) this.wantsAck = true;
+    switch (type) {
+      case FRAME.PING:
+        return this.takePing(body);
+      case FRAME.PONG:
+        return this.takePong(body);
+      case FRAME.LINKACK:
+        return this.takeLinkAck(body);
+      case FRAME.CLOSE: {
+        const { code, text } = decodeClose(body);
+        this.port.close();
+        return this.finish(code, text, 'peer');
+      }
+      default:
+        return KNOWN.has(type) ? this.takeOther(type, body) : this.takeUnknown(type);
+    }
+  }
+
+  private takeOther(type: number, body: Uint8Array): void {
+    if (this.handler === undefined) throw new WarrenError('internal', 'a link without a handler');
+    this.handler.frame(type, body);
+  }
+
+  private takeUnknown(type: number): void {
+    if (!isSkippable(type)) {
+      throw new WarrenError('protocol', `an unknown frame, type ${type}`, { wire: 'unsupported' });
+    }
+    this.count(this.emptyRate, 'unknown frames');
+  }
+
+  private takePing(body: Uint8Array): void {
+    this.count(this.pingRate, 'pings');
+    this.send(FRAME.PONG, decodePing(body).slice());
+  }
+
+  private takePong(body: Uint8Array): void {
+    const nonce = decodePing(body);
+    const ping = this.pingOut;
+    if (ping === undefined || !equal(ping.nonce, nonce)) return this.count(this.emptyRate, 'answers to no ping');
+    this.pingOut = undefined;
+    const ms = this.receivedAt - ping.sentAt;
+    this.feedback.roundTrip(ms, this.receivedAt);
+    for (const answered of ping.waiting) answered(ms);
+  }
+
+  private takeLinkAck(body: Uint8Array): void {
+    this.count(this.controlRate, 'acknowledgements');
+    const { records, delay } = decodeLinkAck(body);
+    if (records > this.sealer.records) {
+      throw new WarrenError('protocol', 'the peer acknowledges records that were never sent', { wire: 'protocol' });
+    }
+    this.feedback.acked(records, delay / 1000, this.receivedAt);
+    this.handler?.acked?.(records);
+    if (this.isBlocked) this.wake();
+  }
+
+  private count(rate: RateLimit, what: string): void {
+    if (!rate.take(this.receivedAt)) throw new WarrenError('limit', `too many ${what}`, { wire: 'limit' });
+  }
+
+  private scheduleAck(): void {
+    if (!this.ackClock.isPending) return;
+    const now = this.timers.monotonic();
+    const due = this.ackClock.dueAt(this.rttMs);
+    if (due <= now) return this.wake();
+    if (this.ackTimer !== undefined && this.ackTimerAt <= due + ACK_TIMER_SLACK_MS) return;
+    this.ackTimer?.cancel();
+    this.ackTimerAt = due;
+    this.ackTimer = this.timers.after(due - now, () => {
+      this.ackTimer = undefined;
+      if (!this.closed) this.scheduleAck();
+    });
+  }
+
+  // ── liveness ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Asks for a round trip, which shows in `rttMs`, and for the proof that the link is alive. Callers share one ping. */
+  ping(answered?: PingCallback): void {
+    if (this.closed) return answered?.(undefined);
+    if (this.pingOut === undefined) {
+      this.pingOut = { nonce: this.primitives.random(PING_BYTES), sentAt: this.timers.monotonic(), waiting: [] };
+      this.send(FRAME.PING, this.pingOut.nonce);
+    }
+    if (answered !== undefined) this.pingOut.waiting.push(answered);
+  }
+
+  /** @returns ms. @throws WarrenError `unreachable` when the link ends before the answer */
+  measureRtt(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.ping(ms => {
+        if (ms === undefined) reject(new WarrenError('unreachable', 'the link ended before it answered'));
+        else resolve(ms);
+      });
+    });
+  }
+
+  private tick(): void {
+    const { pingIdleMs, pingSilentMs, tickMs } = this.limits.link;
+    const now = this.timers.monotonic();
+    this.tickTimer = this.timers.after(tickMs, () => this.tick());
+    if (this.pingOut !== undefined) return this.watchPing(this.pingOut, now);
+    const oldest = this.feedback.oldestSentAt;
+    const isSilent = oldest !== undefined && now - Math.max(oldest, this.feedback.ackedAt) >= pingSilentMs;
+    const isIdle = now - this.receivedAt >= pingIdleMs;
+    if (isSilent || isIdle) this.ping();
+    if (now - this.receivedAt >= tickMs) this.trim();
+  }
+
+  /** Nothing at all arriving, or no answer for several deadlines although other things arrive: the link is dead. */
+  private watchPing(ping: PingOut, now: number): void {
+    const { pingDeadlineMs } = this.limits.link;
+    const silence = now - Math.max(ping.sentAt, this.receivedAt);
+    if (silence < pingDeadlineMs && now - ping.sentAt < BUSY_PING_DEADLINES * pingDeadlineMs) return;
+    this.port.abort();
+    this.finish('ping-timeout', 'no answer to a ping', 'transport');
+  }
+
+  private trim(): void {
+    this.opener.trim();
+    this.draft.trim();
+  }
+
+  // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** The transport is gone. */
+  transportClosed(why: string): void {
+    this.finish('no-error', why, 'transport');
+  }
+
+  /** Sends CLOSE behind what is queued, then closes the transport. */
+  close(code: Code, sentence = ''): void {
+    if (this.closed) return;
+    this.control.push({ type: FRAME.CLOSE, body: encodeClose(code, sentence) });
+    // Inside a flush the records at hand must leave first; they are control frames only then, or the link is failing.
+    if (!this.isFlushing) this.writeRecords(undefined);
+    this.port.close();
+    this.finish(code, sentence, 'local');
+  }
+
+  /** Closes at once when the peer does not read: a CLOSE would wait behind all the rest. */
+  private fail(code: Code, sentence: string): void {
+    if (this.closed) return;
+    this.port.abort();
+    this.finish(code, sentence, 'local');
+  }
+
+  private refuse(error: unknown): void {
+    if (!this.isInRecord) {
+      // Below the AEAD anybody on the path could have done this: it ends the link, never the session.
+      this.port.abort();
+      return this.finish('protocol', error instanceof WarrenError ? error.message : 'records broke', 'transport');
+    }
+    if (!(error instanceof WarrenError)) return this.close('internal', `an error of this side: ${String(error)}`);
+    this.close(error.wire ?? (error.code === 'limit' ? 'limit' : 'protocol'), error.message);
+  }
+
+  private finish(code: Code, sentence: string, by: LinkEnd): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.tickTimer?.cancel();
+    this.ackTimer?.cancel();
+    this.sealer.destroy();
+    this.opener.destroy();
+    this.control = [];
+    wipe(this.established.sendKey, this.established.receiveKey);
+    const unanswered = this.pingOut?.waiting ?? [];
+    this.pingOut = undefined;
+    for (const answered of unanswered) answered(undefined);
+    this.handler?.linkClosed?.(code, sentence, by);
+    this.onClosed(code, sentence, by);
+  }
+}
+
+/** The link's own frames ask for no LINKACK, else two idle links would acknowledge each other for ever. */
+function isAcknowledged(type: number): boolean {
+  return type !== FRAME.PING && type !== FRAME.PONG && type !== FRAME.LINKACK && type !== FRAME.CLOSE;
 }

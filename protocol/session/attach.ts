@@ -1,12 +1,21 @@
-/** The place of one peer's session: decides what each admitted link is for. */
-import type { Timers } from '../clock.js';
+/**
+ * The place of one peer's session. Every admitted link to the peer comes here. The node with the smaller ID decides what
+ * it is for (NEW, ATTACH, or none), one link at a time; the other side answers. Neither side ever lets a link without
+ * proof touch a session that is alive.
+ */
+import { EMPTY, compare, equal } from '../bytes.js';
+import type { Timer, Timers } from '../clock.js';
 import type { Code } from '../codes.js';
 import type { Primitives } from '../crypto/primitives.js';
-import type { NodeId } from '../identity/node-id.js';
-import type { Link } from '../link/link.js';
+import { WarrenError } from '../errors.js';
+import { shortId, type NodeId } from '../identity/node-id.js';
 import type { Limits } from '../limits.js';
+import { FRAME, decodeAttach, decodeAttached, encodeAttach, requireEmpty } from '../link/frame.js';
+import type { Link, LinkHandler } from '../link/link.js';
 import type { ProcessBudget } from './credit.js';
-import type { Session } from './session.js';
+import { probe } from './probe.js';
+import { SessionSecrets, type Candidate } from './secrets.js';
+import { Session } from './session.js';
 import type { SessionEvents } from './types.js';
 
 export interface SlotOptions extends SessionEvents {
@@ -18,15 +27,296 @@ export interface SlotOptions extends SessionEvents {
   readonly budget: ProcessBudget;
 }
 
-export class SessionSlot {
-  constructor(_options: SlotOptions) {}
-  get session(): Session | undefined {
-    return undefined;
+/** Links beyond the wanted ones that the side which does not decide puts up with: they are being replaced. */
+const SPARE_LINKS = 2;
+
+/** waiting: nothing said yet · probing: whether an older link is alive · the others: what was said last */
+type Phase = 'waiting' | 'probing' | 'new' | 'attach' | 'check' | 'unknown' | 'attached';
+
+/** A link that is not attached yet. */
+class Newcomer implements LinkHandler {
+  phase: Phase = 'waiting';
+  /** Answering side: what CONFIRM will commit to. */
+  candidate: Candidate | undefined;
+  /** Deciding side: the links that this one takes over from. */
+  dead: readonly Link[] = [];
+  aged: Link | undefined;
+  timer: Timer | undefined;
+
+  constructor(
+    readonly link: Link,
+    private readonly slot: SessionSlot,
+  ) {}
+
+  frame(type: number, body: Uint8Array): void {
+    this.slot.frame(this, type, body);
   }
-  /** Takes a link that both sides' admission is through with on this side; the slot sets its handler. */
-  linkAdmitted(_link: Link): void {}
-  news(_kind: number, _body: Uint8Array): void {}
-  goaway(_code?: Code): void {}
-  /** Ends the session and closes all links, waiting ones too. */
-  close(_code: Code): void {}
+
+  linkClosed(): void {
+    this.slot.left(this);
+  }
+}
+
+export class SessionSlot {
+  private readonly options: SlotOptions;
+  private readonly isDecider: boolean;
+  private current: Session | undefined;
+  private secrets: SessionSecrets | undefined;
+  private newcomers: Newcomer[] = [];
+  /** The newcomer that is being decided on; one at a time. */
+  private busy: Newcomer | undefined;
+  private goawayCode: Code | undefined;
+
+  constructor(options: SlotOptions) {
+    this.options = options;
+    const order = compare(options.local, options.peer);
+    if (order === 0) throw new WarrenError('internal', 'a session with oneself');
+    this.isDecider = order < 0;
+  }
+
+  // ── for the owner ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  get session(): Session | undefined {
+    return this.current;
+  }
+
+  /** Links that wait to be attached. */
+  get waiting(): number {
+    return this.newcomers.length;
+  }
+
+  /** Takes a link that this side has admitted, and sets its handler. */
+  linkAdmitted(link: Link): void {
+    if (link.isClosed) return;
+    if (this.newcomers.length >= this.options.limits.session.waitingLinks) {
+      return link.close('surplus', 'too many links wait to be attached');
+    }
+    const newcomer = new Newcomer(link, this);
+    this.newcomers.push(newcomer);
+    link.setHandler(newcomer);
+    this.next();
+  }
+
+  /** Queues an item for the peer; without a session that is up nothing happens: `onUp` is the time to tell. */
+  news(kind: number, body: Uint8Array): void {
+    this.current?.news(kind, body);
+  }
+
+  /** This session and the ones after it take no new streams from the peer. */
+  goaway(code: Code = 'draining'): void {
+    this.goawayCode = code;
+    this.current?.goaway(code);
+  }
+
+  /** Ends the session and closes all links, also those that wait. */
+  close(code: Code, sentence = ''): void {
+    this.current?.close(code, sentence);
+    for (const { link } of [...this.newcomers]) link.close(code, sentence);
+  }
+
+  // ── both sides ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  frame(from: Newcomer, type: number, body: Uint8Array): void {
+    const isExpected = this.isDecider ? this.takeAnswer(from, type, body) : this.takeQuestion(from, type, body);
+    if (!isExpected) {
+      throw new WarrenError('protocol', `a frame of type ${type} before the attach is done`, { wire: 'protocol' });
+    }
+  }
+
+  left(newcomer: Newcomer): void {
+    newcomer.timer?.cancel();
+    this.newcomers = this.newcomers.filter(n => n !== newcomer);
+    if (this.busy !== newcomer) return;
+    this.busy = undefined;
+    this.next();
+  }
+
+  /** The newcomer carries the session from now on. */
+  private attach(newcomer: Newcomer, session: Session, isNew: boolean): void {
+    this.newcomers = this.newcomers.filter(n => n !== newcomer);
+    newcomer.timer?.cancel();
+    if (this.busy === newcomer) this.busy = undefined;
+    session.attach(newcomer.link, isNew);
+    for (const link of newcomer.dead) link.close('replaced');
+    if (newcomer.aged !== undefined) session.retire(newcomer.aged);
+    // The peer may know better why a new link was needed: whatever does not answer now makes way.
+    const others = session.links.filter(link => link !== newcomer.link);
+    const { limits, timers } = this.options;
+    if (others.length > 0)
+      probe(others, limits.session.probeMs, timers, dead => dead.forEach(l => l.close('replaced')));
+    const most = limits.session.links + SPARE_LINKS;
+    for (const link of session.links.slice(most)) link.close('surplus', 'too many links');
+    this.next();
+  }
+
+  private start(newcomer: Newcomer): void {
+    const { options } = this;
+    const { peer, timers, limits, budget } = options;
+    const secrets = new SessionSecrets(options.primitives.hash.SHA256, newcomer.link.established);
+    const events: SessionEvents = {
+      onStream: (stream, request, session) => options.onStream(stream, request, session),
+      onNews: (kind, body, session) => options.onNews(kind, body, session),
+      onUp: session => options.onUp(session),
+      onHeld: session => options.onHeld(session),
+      onDown: (code, session) => this.ended(code, session),
+      onAlarm: sentence => options.onAlarm(sentence),
+    };
+    const session = new Session({ peer, isSmaller: this.isDecider, timers, limits, budget, events });
+    this.secrets = secrets;
+    this.current = session;
+    if (this.goawayCode !== undefined) session.goaway(this.goawayCode);
+    this.attach(newcomer, session, true);
+  }
+
+  private ended(code: Code, session: Session): void {
+    if (this.current === session) {
+      this.current = undefined;
+      this.secrets?.wipe();
+      this.secrets = undefined;
+    }
+    this.options.onDown(code, session);
+  }
+
+  /** A link of a node that knows nothing of the session: a restart if the session's links are dead, else a double. */
+  private meetStranger(newcomer: Newcomer, session: Session, restart: () => void): void {
+    newcomer.phase = 'probing';
+    newcomer.timer?.cancel();
+    const { timers, limits } = this.options;
+    const { links } = session;
+    newcomer.timer = probe(links, limits.link.pingDeadlineMs, timers, dead => {
+      if (newcomer.link.isClosed) return;
+      if (dead.length < links.length && !session.isOver) return this.refuseDouble(newcomer);
+      session.close('peer-restarted', 'the peer has restarted');
+      restart();
+    });
+  }
+
+  private refuseDouble(newcomer: Newcomer): void {
+    const who = shortId(this.options.peer);
+    this.options.onAlarm(`two hosts run as ${who}: a second one without the session's secret was turned away`);
+    newcomer.link.close('duplicate-identity', 'another host runs with this identity');
+  }
+
+  private refuseProof(newcomer: Newcomer): void {
+    const who = shortId(this.options.peer);
+    this.options.onAlarm(`a link of ${who} gave a wrong proof of the session's secret and was turned away`);
+    newcomer.link.close('attach-failed', 'the proof of the session secret is wrong');
+  }
+
+  // ── the side that decides ────────────────────────────────────────────────────────────────────────────────────────
+
+  private next(): void {
+    if (!this.isDecider || this.busy !== undefined) return;
+    this.busy = this.newcomers[0];
+    if (this.busy !== undefined) this.decide(this.busy);
+  }
+
+  private decide(newcomer: Newcomer): void {
+    const session = this.current;
+    const { limits, timers } = this.options;
+    if (session === undefined) return this.ask(newcomer, 'new');
+    if (session.links.length < limits.session.links) return this.ask(newcomer, 'attach');
+    const now = timers.monotonic();
+    newcomer.aged = session.links.find(link => now - link.openedAt >= limits.session.replaceAfterMs);
+    if (newcomer.aged !== undefined) return this.ask(newcomer, 'attach');
+    newcomer.phase = 'probing';
+    newcomer.timer = probe(session.links, limits.session.probeMs, timers, dead => {
+      if (newcomer.link.isClosed) return;
+      newcomer.dead = dead;
+      if (session.isOver) this.decide(newcomer);
+      else this.ask(newcomer, dead.length > 0 ? 'attach' : 'check');
+    });
+  }
+
+  /** check: the links are enough, but whether the peer knows the session must be seen all the same. */
+  private ask(newcomer: Newcomer, phase: 'new' | 'attach' | 'check'): void {
+    const { link } = newcomer;
+    newcomer.phase = phase;
+    newcomer.timer?.cancel();
+    if (phase === 'new') link.send(FRAME.NEW, EMPTY);
+    else link.send(FRAME.ATTACH, encodeAttach(this.secrets!.attach(link.established)));
+    newcomer.timer = this.options.timers.after(this.options.limits.session.attachMs, () => {
+      link.close('attach-failed', 'no answer to the attach');
+    });
+  }
+
+  private takeAnswer(from: Newcomer, type: number, body: Uint8Array): boolean {
+    const hasAttached = from.phase === 'attach' || from.phase === 'check';
+    if (type === FRAME.NEW_OK && from.phase === 'new') {
+      requireEmpty('NEW_OK', body);
+      this.start(from);
+    } else if (type === FRAME.ATTACHED && hasAttached) {
+      this.takeAttached(from, decodeAttached(body));
+    } else if (type === FRAME.UNKNOWN && hasAttached) {
+      requireEmpty('UNKNOWN', body);
+      this.takeUnknown(from);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  private takeAttached(from: Newcomer, proof: Uint8Array): void {
+    const { current, secrets } = this;
+    const { link } = from;
+    // The session may have ended while the question was on its way.
+    if (current === undefined || secrets === undefined) return this.decide(from);
+    if (!secrets.isAnswer(link.established, proof)) return this.refuseProof(from);
+    if (from.phase === 'check') return link.close('surplus', 'the session has links enough');
+    secrets.advance(link.established);
+    link.send(FRAME.CONFIRM, EMPTY);
+    this.attach(from, current, false);
+  }
+
+  private takeUnknown(from: Newcomer): void {
+    const session = this.current;
+    if (session === undefined) return this.ask(from, 'new');
+    this.meetStranger(from, session, () => this.ask(from, 'new'));
+  }
+
+  // ── the side that answers ────────────────────────────────────────────────────────────────────────────────────────
+
+  private takeQuestion(from: Newcomer, type: number, body: Uint8Array): boolean {
+    if (type === FRAME.NEW && from.phase !== 'probing') {
+      requireEmpty('NEW', body);
+      this.takeNew(from);
+    } else if (type === FRAME.ATTACH && from.phase === 'waiting') {
+      this.takeAttach(from, body);
+    } else if (type === FRAME.CONFIRM && from.phase === 'attached') {
+      requireEmpty('CONFIRM', body);
+      this.takeConfirm(from);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  private takeNew(from: Newcomer): void {
+    const session = this.current;
+    if (session !== undefined) return this.meetStranger(from, session, () => this.takeNew(from));
+    from.link.send(FRAME.NEW_OK, EMPTY);
+    this.start(from);
+  }
+
+  private takeAttach(from: Newcomer, body: Uint8Array): void {
+    const attach = decodeAttach(body);
+    const { link } = from;
+    if (this.secrets === undefined || !equal(this.secrets.id, attach.sessionId)) {
+      from.phase = 'unknown';
+      return link.send(FRAME.UNKNOWN, EMPTY);
+    }
+    const accepted = this.secrets.accept(link.established, attach);
+    if (accepted === undefined) return this.refuseProof(from);
+    from.phase = 'attached';
+    from.candidate = accepted.candidate;
+    link.send(FRAME.ATTACHED, accepted.proof);
+  }
+
+  private takeConfirm(from: Newcomer): void {
+    const session = this.current;
+    if (session === undefined || from.candidate === undefined || !this.secrets!.confirm(from.candidate)) {
+      return from.link.close('attach-failed', 'the attach was overtaken');
+    }
+    this.attach(from, session, false);
+  }
 }

@@ -1,0 +1,141 @@
+/**
+ * Whose data goes next on one link. Streams with little to say go first, up to a quantum each; whoever has more to say
+ * than that, and every bulk stream, takes turns by bytes (deficit round robin). Only the latter are bound by the link's
+ * cap on bulk. A flood of small talk yields after SPARSE_BURST bytes, so that nobody starves.
+ */
+import type { RecordDraft } from '../link/draft.js';
+
+/** What a stream may send ahead of the others before it counts as heavy, bytes. */
+const SPARSE_QUANTUM = 16 * 1024;
+/** What sparse streams may send together before a heavy one gets its turn, bytes. */
+const SPARSE_BURST = 256 * 1024;
+/** A turn of a heavy stream, bytes; a whole record if those are larger, so that a record is of one stream. */
+const HEAVY_QUANTUM = 16 * 1024;
+/** DATA frames smaller than this are not worth it when there is more to send: the record ends instead. */
+const LEAST_PAYLOAD = 512;
+
+/** A stream as the scheduler sees it. */
+export interface Flow {
+  readonly isBulk: boolean;
+  /** Bytes that may be sent now; 0 with `hasFin` is work too. */
+  readonly sendable: number;
+  readonly hasFin: boolean;
+  /** Writes one DATA frame of at most `max` bytes, and FIN if that was all. @returns bytes of payload */
+  writeData(draft: RecordDraft, max: number): number;
+}
+
+class Turn {
+  isHeavy: boolean;
+  deficit = 0;
+  isQueued = false;
+
+  constructor(readonly flow: Flow) {
+    this.isHeavy = flow.isBulk;
+  }
+}
+
+export class Scheduler {
+  private readonly turns = new Map<Flow, Turn>();
+  private readonly sparse: Turn[] = [];
+  private readonly heavy: Turn[] = [];
+  /** Bytes that sparse streams have sent since a heavy one did, while one was waiting. */
+  private sparseBytes = 0;
+
+  /** The flow has something to send; any number of calls is the same as one. */
+  activate(flow: Flow): void {
+    let turn = this.turns.get(flow);
+    if (turn === undefined) this.turns.set(flow, (turn = new Turn(flow)));
+    if (turn.isQueued) return;
+    turn.isQueued = true;
+    if (turn.isHeavy) {
+      turn.deficit = 0;
+      this.heavy.push(turn);
+    } else {
+      turn.deficit = SPARSE_QUANTUM;
+      this.sparse.push(turn);
+    }
+  }
+
+  /** The flow will never send again. */
+  remove(flow: Flow): void {
+    const turn = this.turns.get(flow);
+    if (turn === undefined) return;
+    this.turns.delete(flow);
+    if (turn.isQueued) unlist(turn.isHeavy ? this.heavy : this.sparse, turn);
+  }
+
+  get isIdle(): boolean {
+    return this.sparse.length === 0 && this.heavy.length === 0;
+  }
+
+  /** Adds sparse data, as far as its precedence goes. */
+  fillSparse(draft: RecordDraft): void {
+    while (!draft.isFull && this.sparse.length > 0 && !this.mustYield) {
+      const turn = this.sparse[0]!;
+      const sent = this.serve(turn, draft, Math.min(turn.deficit, draft.dataRoom));
+      if (sent === undefined) return;
+      if (this.heavy.length > 0) this.sparseBytes += sent;
+      if (!hasWork(turn.flow)) this.retire(this.sparse, turn);
+      else if (turn.deficit <= 0) this.becomeHeavy(turn);
+    }
+  }
+
+  /** Adds data of all streams in turn. */
+  fillHeavy(draft: RecordDraft): void {
+    while (!draft.isFull && this.heavy.length > 0) {
+      const turn = this.heavy[0]!;
+      if (turn.deficit <= 0) turn.deficit += Math.max(HEAVY_QUANTUM, draft.target);
+      const sent = this.serve(turn, draft, Math.min(turn.deficit, draft.bulkRoom));
+      if (sent === undefined) return;
+      if (sent > 0) this.sparseBytes = 0;
+      if (!hasWork(turn.flow)) this.retire(this.heavy, turn);
+      else if (turn.deficit <= 0) this.heavy.push(this.heavy.shift()!);
+    }
+  }
+
+  private get mustYield(): boolean {
+    return this.sparseBytes >= SPARSE_BURST && this.heavy.length > 0;
+  }
+
+  /** @returns bytes sent, or undefined when link or record have no room */
+  private serve(turn: Turn, draft: RecordDraft, allowed: number): number | undefined {
+    const { flow } = turn;
+    const wanted = flow.sendable;
+    if (wanted > 0 && allowed <= 0) {
+      draft.isBlocked = true;
+      return undefined;
+    }
+    const max = Math.min(wanted, allowed, draft.payloadRoom);
+    if (max < wanted && max < LEAST_PAYLOAD && draft.payloadRoom < LEAST_PAYLOAD) {
+      draft.overflowed = true;
+      return undefined;
+    }
+    const sent = wanted > 0 || flow.hasFin ? flow.writeData(draft, max) : 0;
+    turn.deficit -= sent;
+    draft.dataRoom -= sent;
+    draft.bulkRoom -= sent;
+    return draft.overflowed ? undefined : sent;
+  }
+
+  private retire(list: Turn[], turn: Turn): void {
+    list.shift();
+    turn.isQueued = false;
+    turn.isHeavy = turn.flow.isBulk;
+  }
+
+  private becomeHeavy(turn: Turn): void {
+    this.sparse.shift();
+    turn.isHeavy = true;
+    turn.deficit = 0;
+    this.heavy.push(turn);
+  }
+}
+
+function hasWork(flow: Flow): boolean {
+  return flow.sendable > 0 || flow.hasFin;
+}
+
+function unlist(list: Turn[], turn: Turn): void {
+  const index = list.indexOf(turn);
+  if (index >= 0) list.splice(index, 1);
+}
