@@ -169,6 +169,8 @@ export class CatchUp {
       yield { item: { kind: 'statement', bytes: log.at(seq)!.bytes }, log, seq };
     }
     for (const fork of log.forkProofs) {
+      // Beyond an open fork only those who follow the same branch could judge another one.
+      if (!everything && fork.seq > (log.forkedAt ?? Infinity)) break;
       yield { item: { kind: 'fork', bytes: fork.bytes }, hash: forkHash(this.primitives, fork) };
     }
   }

@@ -31,7 +31,8 @@ export function cborMap(entries: readonly (readonly [CborKey, CborValue | undefi
  */
 export function encodeCanonical(value: CborValue): Uint8Array {
   if (!isPlain(value, 0)) throw new WarrenError('internal', 'a value that deterministic CBOR here does not carry');
-  return encode(value, rfc8949EncodeOptions);
+  // A copy of its own: the library hands out views of a shared pool.
+  return new Uint8Array(encode(value, rfc8949EncodeOptions));
 }
 
 /**

@@ -86,5 +86,5 @@ export function decodeClaim<T>(primitives: Primitives, format: ClaimFormat<T>, b
   const content = format.read(fields, header);
   fields.end();
   const hash = labelledHash(primitives.hash.SHA256, `${format.label} hash`, envelope.body);
-  return { ...header, ...content, hash, envelope, bytes: bytes.slice() };
+  return { ...header, ...content, hash, envelope, bytes: new Uint8Array(bytes) };
 }

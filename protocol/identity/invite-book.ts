@@ -111,7 +111,7 @@ export class InviteBook {
       const alarm = `${shortId(node)} came with an invite made for ${shortId(entry.forNode)}`;
       return { ...refused('invite-used', 'this invite was made for another node'), alarm };
     }
-    const bound = { ...entry, usedBy: node.slice() };
+    const bound = { ...entry, usedBy: new Uint8Array(node) };
     this.entries[index] = bound;
     return { status: 'ok', again: entry.usedBy !== undefined, entry: bound };
   }
@@ -127,7 +127,7 @@ export class InviteBook {
 
   /** Remembers what the node was given, so that it gets the same when it comes again. */
   remember(id: string, grant: Uint8Array): void {
-    this.entries = this.entries.map(e => (e.id === id ? { ...e, grant: grant.slice() } : e));
+    this.entries = this.entries.map(e => (e.id === id ? { ...e, grant: new Uint8Array(grant) } : e));
   }
 
   /** For keeping: holds secrets. */

@@ -1,7 +1,7 @@
 /**
- * An invite as text: `warren1` and base32 of {length 2 ‖ checksum 4 ‖ content}. The leading digit is the version of
- * what follows. The length tells a token that was cut off from one that was mistyped; the checksum is the first four
- * bytes of a labelled SHA-256. Base32, because it survives double clicks, upper case and being read out.
+ * An invite as text: `warren1`, three characters of base32 that give the length of the content in bytes, and base32 of
+ * checksum 4 ‖ content. The leading digit is the version of what follows. The length tells a token that was cut off from
+ * one that was mistyped; the checksum is the first four bytes of a labelled SHA-256. Base32, because it survives double clicks, upper case and being read out.
  *
  * Content: {0: network, 1: inviter (absent when it is the founder), 2: addresses, 3: secret, 4: expires, 5: tags (absent
  * if none), 6: the one node it is for (absent if any)}.
@@ -17,12 +17,13 @@ export const INVITE_SECRET_LENGTH = 32;
 export const MAX_INVITE_ADDRESSES = 8;
 /** Of the content; the longest that the limits above admit is shorter still. */
 export const MAX_INVITE_BYTES = 4096;
-const MAX_TEXT = Math.ceil(((MAX_INVITE_BYTES + 6) * 8) / 5);
 
 const WORD = 'warren';
 const VERSION = '1';
 const CHECKSUM_LABEL = 'warren invite v1';
-const HEADER_LENGTH = 6;
+const CHECKSUM_LENGTH = 4;
+/** Characters in front that give the length. */
+const LENGTH_TEXT = 3;
 
 export interface Invite {
   /** Node ID of the network's founder. */
@@ -53,8 +54,12 @@ export function encodeInvite(hash: Hash, invite: Invite): string {
       [6, invite.forNode],
     ]),
   );
-  const length = Uint8Array.of(content.length >> 8, content.length & 0xff);
-  return WORD + VERSION + toBase32(concat(length, checksum(hash, content), content));
+  return WORD + VERSION + lengthText(content.length) + toBase32(concat(checksum(hash, content), content));
+}
+
+/** 15 bits in three characters. */
+function lengthText(length: number): string {
+  return toBase32(Uint8Array.of(length >> 7, (length & 0x7f) << 1)).slice(0, LENGTH_TEXT);
 }
 
 /**
@@ -83,9 +88,10 @@ function unusable(sentence: string, hint: string): WarrenError {
 }
 
 function checkedContent(hash: Hash, text: string): Uint8Array {
-  if (/[^0-9a-z]|u/.test(text) || text.length > MAX_TEXT) throw unusable('the invite is mistyped', AGAIN);
+  if (/[^0-9a-z]|u/.test(text) || text.length > textLength(MAX_INVITE_BYTES))
+    throw unusable('the invite is mistyped', AGAIN);
   const expected = expectedText(text);
-  const content = soundContent(hash, text);
+  const content = soundContent(hash, text.slice(LENGTH_TEXT));
   if (content && text.length === expected) return content;
   // Sound after all: then it is the length in front that was mistyped.
   if (!content && text.length < expected) throw unusable('the invite is cut off', AGAIN);
@@ -95,23 +101,28 @@ function checkedContent(hash: Hash, text: string): Uint8Array {
 
 /** How many characters there must be, by the length in front; Infinity while that is not all there. */
 function expectedText(text: string): number {
-  if (text.length < 8) return Infinity;
-  const [high, low] = fromBase32(text.slice(0, 8));
-  return Math.ceil(((HEADER_LENGTH + ((high! << 8) | low!)) * 8) / 5);
+  if (text.length < LENGTH_TEXT) return Infinity;
+  // Filled up with zeros to whole bytes.
+  const [high, low] = fromBase32(`${text.slice(0, LENGTH_TEXT)}00000`);
+  return textLength((high! << 7) | (low! >> 1));
+}
+
+function textLength(contentLength: number): number {
+  return LENGTH_TEXT + Math.ceil(((CHECKSUM_LENGTH + contentLength) * 8) / 5);
 }
 
 function soundContent(hash: Hash, text: string): Uint8Array | undefined {
   try {
     const bytes = fromBase32(text);
-    const content = bytes.subarray(HEADER_LENGTH);
-    return equal(checksum(hash, content), bytes.subarray(2, HEADER_LENGTH)) ? content : undefined;
+    const content = bytes.subarray(CHECKSUM_LENGTH);
+    return equal(checksum(hash, content), bytes.subarray(0, CHECKSUM_LENGTH)) ? content : undefined;
   } catch {
     return undefined;
   }
 }
 
 function checksum(hash: Hash, content: Uint8Array): Uint8Array {
-  return labelledHash(hash, CHECKSUM_LABEL, content).subarray(0, 4);
+  return labelledHash(hash, CHECKSUM_LABEL, content).subarray(0, CHECKSUM_LENGTH);
 }
 
 function readContent(content: Uint8Array): Invite {

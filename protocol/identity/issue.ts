@@ -12,12 +12,12 @@ import { CLOCK_TOLERANCE_MS, DAY_MS, GRANT, MAX_GENERATION, MAX_GRANT_LIFE_MS } 
 import type { Grant, GrantContent } from './grant.js';
 import { checkNodeName, checkTags, sameName } from './names.js';
 import { NETWORK_SECRET, NETWORK_SECRET_LENGTH, secretHash } from './network-secret.js';
-import { shortId, type NodeId } from './node-id.js';
+import { nodeIdText, shortId, type NodeId } from './node-id.js';
 import { REGISTRY_RECORD } from './registry-record.js';
 import type { RegistryContent } from './registry-record.js';
 import { NAME_REST_MS, REVOCATION } from './revocation.js';
 import { ROLE } from './role.js';
-import type { RoleAction } from './role.js';
+import type { Role, RoleAction } from './role.js';
 import { SETTLEMENT } from './settlement.js';
 import { CLAIM_KINDS, FORMATS } from './shelves.js';
 import type { ClaimKind } from './shelves.js';
@@ -231,29 +231,57 @@ export function issueRecord(network: NodeId, pen: Pen, content: RegistryContent)
 }
 
 /**
- * Signs again, with the key that is current now, what this node signed with earlier ones: after a routine rotation so
- * that promotions do not lapse, after a compromise whatever the owner affirms. One bundle, to be told together with
- * the statement.
- * @param affirm which of the old claims to sign again; all by default; of several about the same only the newest is asked for
+ * When a rotation happens, for its statement: not before anything that the node has signed, else that would seem to be
+ * signed with a key that was replaced before.
+ */
+export function rotationTime(store: TrustStore, node: NodeId, now: number): number {
+  const own = CLAIM_KINDS.flatMap(kind => store.claims(kind)).filter(({ claim }) => equal(claim.signer, node));
+  return Math.max(now, ...own.map(({ claim }) => claim.time));
+}
+
+/**
+ * Signs again with the key that is current now what this node signed with earlier ones, in one bundle that is told
+ * together with the statement: after a routine rotation its promotions, so that they do not lapse; after a compromise
+ * whatever the owner affirms.
+ * @param affirm which old claims to sign again; of several about the same only the newest is asked for
  */
 export function signAgain(
   store: TrustStore,
   pen: Pen,
-  affirm: (kind: ClaimKind, claim: Claim) => boolean = () => true,
+  affirm: (kind: ClaimKind, claim: Claim) => boolean,
 ): TrustItem[] {
   const items: TrustItem[] = [];
   for (const kind of CLAIM_KINDS) {
     if (kind === 'registry') continue;
-    for (const { claim } of latestOwn(store, kind, pen.signer)) {
-      if (affirm(kind, claim)) items.push(...resign(pen, kind, claim, store.networkId));
+    for (const slot of store.slots(kind)) {
+      const { claim } = slot[0]!;
+      const old = equal(claim.signer, pen.signer.node) && claim.signerSeq < pen.signer.seq;
+      if (old && affirm(kind, claim)) items.push(...resign(pen, kind, claim, store.networkId));
     }
   }
   return items;
 }
 
-function latestOwn(store: TrustStore, kind: ClaimKind, signer: Signer): { readonly claim: Claim }[] {
-  const own = store.slots(kind).filter(slot => equal(slot[0]!.claim.signer, signer.node));
-  return own.map(slot => slot[0]!).filter(({ claim }) => claim.signerSeq < signer.seq);
+/** What a routine rotation needs signed again. */
+export function isPromotion(kind: ClaimKind, claim: Claim): boolean {
+  return kind === 'role' && (claim as Role).action === 'promote';
+}
+
+/**
+ * Before an admin is demoted or revoked: signs the grants that it and the admins below it gave, so that those members
+ * stay. They are told together with the demotion.
+ * @param affirm which of them
+ */
+export function takeOverGrants(
+  store: TrustStore,
+  pen: Pen,
+  admin: NodeId,
+  affirm: (grant: Grant) => boolean,
+): TrustItem[] {
+  const falling = new Set(store.admins().filter(a => a.path.has(nodeIdText(admin))).map(a => nodeIdText(a.node))); // prettier-ignore
+  const grants = store.claims('grant').filter(({ claim, live }) => live && falling.has(nodeIdText(claim.signer)));
+  const kept = grants.filter(({ claim }) => !equal(claim.node, admin) && affirm(claim));
+  return kept.flatMap(({ claim }) => resign(pen, 'grant', claim, store.networkId));
 }
 
 /** A grant keeps its end; one that is over is not signed again. */

@@ -143,7 +143,6 @@ export class KeyLog {
     if (fork.seq > this.length) return { status: 'refused', why: 'statements before it are missing', gap: true };
     const held = this.forks.get(fork.seq);
     if (held && equal(held.bytes, fork.bytes)) return { status: 'known' };
-    if (this.forkedAt !== undefined && this.forkedAt < fork.seq) return { status: 'refused', why: 'forked before' };
     const previous = this.at(fork.seq - 1)!;
     for (const branch of fork.branches) {
       const why = checkSuccessor(this.verifier, previous, branch);

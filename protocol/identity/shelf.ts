@@ -99,7 +99,7 @@ export class Shelf<T extends Claim> {
       if (!outdone) kept.push(entry);
     }
     if (kept.length <= MAX_PER_SUBJECT) return kept;
-    const worst = kept.reduce((w, e) => (rank(e) >= rank(w) ? e : w));
+    const worst = kept.reduce((w, e) => (this.worse(e, w, rank) ? e : w));
     return kept.filter(e => e !== worst);
   }
 

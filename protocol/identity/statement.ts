@@ -102,7 +102,7 @@ export function decodeStatement(primitives: Primitives, bytes: Uint8Array): Stat
   const twice = envelope.oldSignature !== undefined;
   if (twice !== (body.reason === 'routine')) throw malformed('statement', 'the wrong number of signatures');
   const hash = labelledHash(primitives.hash.SHA256, STATEMENT_HASH_LABEL, envelope.body);
-  return { ...body, node: body.node ?? hash, hash, bytes: bytes.slice(), envelope };
+  return { ...body, node: body.node ?? hash, hash, bytes: new Uint8Array(bytes), envelope };
 }
 
 /** @returns undefined when statement 0 stands, else why not */
@@ -249,7 +249,7 @@ export function decodeFork(primitives: Primitives, bytes: Uint8Array): Fork {
   fields.end();
   if (!equal(a.node, b.node) || a.seq !== b.seq || a.seq === 0) throw malformed('fork proof', 'not two of one seq');
   if (compareHashes(a, b) >= 0) throw malformed('fork proof', 'not two different statements in order of their hashes');
-  return { node: a.node, seq: a.seq, branches: [a, b], bytes: bytes.slice() };
+  return { node: a.node, seq: a.seq, branches: [a, b], bytes: new Uint8Array(bytes) };
 }
 
 export function compareHashes(a: { readonly hash: Uint8Array }, b: { readonly hash: Uint8Array }): number {

@@ -62,7 +62,7 @@ export function decodeItems(bytes: Uint8Array, maxItems: number): TrustItem[] {
     if (n >= maxItems) throw malformed('trust items', `more than ${maxItems}`);
     const kind = kindOf(reader.u8());
     const content = reader.vector(kind ? MAX_ITEM_BYTES[kind] : MAX_RECORD_BYTES);
-    if (kind) items.push({ kind, bytes: content.slice() });
+    if (kind) items.push({ kind, bytes: new Uint8Array(content) });
   }
   return items;
 }

@@ -22,8 +22,9 @@ import { CLOCK_TOLERANCE_MS, type Grant } from './grant.js';
 import { KeyLog } from './key-log.js';
 import type { AppendResult } from './key-log.js';
 import { LogBook } from './log-book.js';
-import { nodeIdText, shortId, type NodeId } from './node-id.js';
+import { nodeIdText, parseNodeId, shortId, type NodeId, type NodeIdText } from './node-id.js';
 import { Pending } from './pending.js';
+import type { Waiting } from './pending.js';
 import type { Shelf } from './shelf.js';
 import { FORMATS, makeShelves } from './shelves.js';
 import type { ClaimKind } from './shelves.js';
@@ -59,6 +60,8 @@ export interface TrustStoreOptions {
 /** What taking an item led to. `item` is what was taken in, when that is not the item that came. */
 interface Taken extends AddResult {
   readonly item?: TrustItem;
+  /** With `pending`: something new about this node may help. */
+  readonly waitsFor?: NodeId;
 }
 
 export class TrustStore extends TrustView {
@@ -66,7 +69,9 @@ export class TrustStore extends TrustView {
   private readonly verifier: Verifier;
   private readonly pending: Pending;
   private readonly catchUp: CatchUp;
-  private learned = false;
+  /** Nodes about which something was learned, and whether roles changed, since what waits was tried again. */
+  private learned = new Set<NodeIdText>();
+  private rolesChanged = false;
 
   constructor(private readonly options: TrustStoreOptions) {
     const verifier = new Verifier(options.primitives);
@@ -99,32 +104,54 @@ export class TrustStore extends TrustView {
   }
 
   private takeAll(items: readonly TrustItem[], own: boolean): AddResult[] {
-    const results = new Map<number, AddResult>();
-    let open = this.inSeqOrder(items);
-    for (let round = 0; round < MAX_ROUNDS && open.length > 0; round++) {
-      const waiting: number[] = [];
-      for (const i of open) {
-        const result = this.takeOne(items[i]!, own);
-        results.set(i, result);
-        if (result.status === 'pending') waiting.push(i);
-      }
-      if (waiting.length === open.length) break;
-      open = waiting;
+    const results = new Map<TrustItem, AddResult>();
+    const waiting: Waiting[] = [];
+    for (const item of this.inSeqOrder(items)) {
+      const { waitsFor, ...result } = this.takeOne(item, own);
+      results.set(item, result);
+      if (waitsFor) waiting.push({ item, waitsFor: nodeIdText(waitsFor) });
     }
-    for (const i of open) if (results.get(i)!.status === 'pending') this.pending.put(items[i]!);
-    this.retryPending();
-    return items.map((_, i) => results.get(i)!);
+    for (const w of this.stillWaiting([...waiting, ...this.pending.all()], own, results)) this.pending.put(w);
+    return items.map(item => results.get(item)!);
   }
 
-  /** Statements of one node that come in disorder change places among themselves. */
-  private inSeqOrder(items: readonly TrustItem[]): number[] {
-    const order = items.map((_, i) => i);
-    const places = order.filter(i => items[i]!.kind === 'statement');
-    if (places.length < 2) return order;
-    const seqs = new Map(places.map(i => [i, this.seqOf(items[i]!)]));
-    const sorted = [...places].sort((a, b) => seqs.get(a)! - seqs.get(b)! || a - b);
-    places.forEach((place, n) => (order[place] = sorted[n]!));
-    return order;
+  /** Tries again what something new may help, until nothing does. @returns what is left waiting */
+  private stillWaiting(waiting: readonly Waiting[], own: boolean, results: Map<TrustItem, AddResult>): Waiting[] {
+    let left = [...waiting];
+    for (let round = 0; round < MAX_ROUNDS; round++) {
+      const ready = this.nowReady(left);
+      if (ready.size === 0) break;
+      for (const w of ready) {
+        const { waitsFor, ...result } = this.takeOne(w.item, own && results.has(w.item));
+        results.set(w.item, result);
+        if (waitsFor) continue;
+        this.pending.drop(w);
+        left = left.filter(l => l !== w);
+      }
+    }
+    return left;
+  }
+
+  /** Those for which something was learned since they were asked for last. */
+  private nowReady(waiting: readonly Waiting[]): Set<Waiting> {
+    const { learned, rolesChanged } = this;
+    this.learned = new Set();
+    this.rolesChanged = false;
+    if (learned.size === 0 && !rolesChanged) return new Set();
+    const speaks = (node: NodeId): boolean => this.isAdmin(node) || this.hasLiveGrant(node);
+    const helped = (w: Waiting): boolean =>
+      learned.has(w.waitsFor) || (rolesChanged && speaks(parseNodeId(w.waitsFor)!));
+    return new Set(waiting.filter(helped));
+  }
+
+  /** Statements that come in disorder change places among themselves; each item object once. */
+  private inSeqOrder(items: readonly TrustItem[]): TrustItem[] {
+    const order = [...new Set(items)];
+    const statements = order.filter(item => item.kind === 'statement');
+    if (statements.length < 2) return order;
+    const seqs = new Map(statements.map(item => [item, this.seqOf(item)]));
+    const sorted = [...statements].sort((a, b) => seqs.get(a)! - seqs.get(b)!);
+    return order.map(item => (item.kind === 'statement' ? sorted.shift()! : item));
   }
 
   private seqOf(item: TrustItem): number {
@@ -135,20 +162,15 @@ export class TrustStore extends TrustView {
     }
   }
 
-  private retryPending(): void {
-    for (let round = 0; this.learned && round < MAX_ROUNDS; round++) {
-      this.learned = false;
-      for (const item of this.pending.all()) {
-        if (this.takeOne(item, false).status !== 'pending') this.pending.drop(item);
-      }
+  private takeOne(item: TrustItem, own: boolean): Taken {
+    const { item: instead, ...result } = this.tryTake(item, own);
+    if (result.status === 'added' || instead) {
+      this.options.onChange?.(instead ?? item);
+      if (result.node) this.learned.add(nodeIdText(result.node));
+      const { kind } = instead ?? item;
+      if (kind === 'role' || kind === 'revocation' || kind === 'settlement' || kind === 'fork')
+        this.rolesChanged = true;
     }
-    this.learned = false;
-  }
-
-  private takeOne(item: TrustItem, own: boolean): AddResult {
-    const { item: replaced, ...result } = this.tryTake(item, own);
-    if (result.status === 'added') this.learned = true;
-    if (result.status === 'added' || replaced) this.options.onChange?.(replaced ?? item);
     return result;
   }
 
@@ -178,7 +200,7 @@ export class TrustStore extends TrustView {
 
   private takeFirst(statement: Statement, own: boolean): Taken {
     const { node } = statement;
-    if (statement.seq !== 0) return { status: 'pending', why: 'the key log is not known', node };
+    if (statement.seq !== 0) return { status: 'pending', why: 'the key log is not known', node, waitsFor: node };
     const key = nodeIdText(node);
     this.parts.logs.add(key, KeyLog.start(this.verifier, statement), own || this.isVouchedFor(key));
     this.stale(key);
@@ -189,7 +211,8 @@ export class TrustStore extends TrustView {
     const { node } = log;
     if (result.status === 'known') return { status: 'known', node };
     if (result.status === 'fork') return this.afterFork(result.fork, result.why);
-    if (result.status === 'refused') return { status: result.gap ? 'pending' : 'refused', why: result.why, node };
+    if (result.status === 'refused' && !result.gap) return { status: 'refused', why: result.why, node };
+    if (result.status === 'refused') return { status: 'pending', why: result.why, node, waitsFor: node };
     const key = nodeIdText(node);
     this.parts.logs.bound(key);
     this.stale(key);
@@ -208,7 +231,7 @@ export class TrustStore extends TrustView {
     const fork = decodeFork(this.options.primitives, bytes);
     const { node } = fork;
     const log = this.parts.logs.get(nodeIdText(node));
-    if (!log) return { status: 'pending', why: 'the key log is not known', node };
+    if (!log) return { status: 'pending', why: 'the key log is not known', node, waitsFor: node };
     const result = this.afterAppend(log, log.addFork(fork));
     return result.item ? { status: 'added', alarm: result.alarm, node, item: result.item } : result;
   }
@@ -223,7 +246,8 @@ export class TrustStore extends TrustView {
     if (shelf.has(claim)) return { status: 'known', node };
     const log = this.parts.logs.get(nodeIdText(claim.signer));
     const statement = log?.at(claim.signerSeq);
-    if (!log || !statement) return { status: 'pending', why: "the signer's keys are not known", node };
+    if (!log || !statement)
+      return { status: 'pending', why: "the signer's keys are not known", node, waitsFor: claim.signer };
     const wrong = own ? undefined : this.weigh(kind, claim, log);
     if (wrong) return { ...wrong, node };
     const { body, signature } = claim.envelope;
@@ -234,7 +258,7 @@ export class TrustStore extends TrustView {
   /** Everything but the signature. @returns undefined when the claim may come in */
   private weigh(kind: ClaimKind, claim: Claim & { readonly node?: NodeId }, log: KeyLog): Taken | undefined {
     const lacking = this.lacks(kind, claim.signer);
-    if (lacking !== undefined) return { status: 'pending', why: lacking };
+    if (lacking !== undefined) return { status: 'pending', why: lacking, waitsFor: claim.signer };
     const refused = (why: string): Taken => ({ status: 'refused', why });
     if (claim.time > this.parts.clock.now() + CLOCK_TOLERANCE_MS) return refused('its time lies in the future');
     const standing = standingOf(log, claim.signerSeq, claim.time);

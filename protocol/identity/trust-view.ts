@@ -48,7 +48,8 @@ export interface TrustParts {
 export class TrustView {
   private tree: AdminTree = { admins: new Map() };
   private revoked: ReadonlyMap<NodeIdText, number> = new Map();
-  private names: Map<string, NodeIdText[]> | undefined;
+  /** Folded name → nodes that may bear it; some that do not are in it too. */
+  private names: Map<string, Set<NodeIdText>> | undefined;
   private isStale = true;
   /** ms since the epoch at which something that is live now lapses by itself. */
   private lapses = Infinity;
@@ -69,7 +70,6 @@ export class TrustView {
   /** A claim was put on its shelf. */
   protected staleClaim(kind: ClaimKind, node: NodeId | undefined): void {
     this.version++;
-    this.names = undefined;
     if (kind === 'role' || kind === 'revocation' || kind === 'settlement') this.isStale = true;
     if (this.isStale) return;
     const subject = node ? nodeIdText(node) : NETWORK_SUBJECT;
@@ -77,6 +77,7 @@ export class TrustView {
     if (kind !== 'grant') return;
     this.mark('registry', subject);
     this.parts.logs.adopt(subject);
+    for (const { claim } of this.parts.shelves.grant.about(subject)) this.indexName(claim.name, subject);
   }
 
   private fresh(): void {
@@ -294,7 +295,7 @@ export class TrustView {
   /** Valid grants that say this name, the oldest bearer first. */
   protected bearers(name: string): Grant[] {
     this.fresh();
-    const grants = (this.nameIndex().get(foldName(name)) ?? []).map(subject => {
+    const grants = [...(this.nameIndex().get(foldName(name)) ?? [])].map(subject => {
       const grant = this.grantOf(this.parts.shelves.grant.about(subject)[0]!.claim.node);
       return grant && sameName(grant.name, name) ? grant : undefined;
     });
@@ -310,16 +311,19 @@ export class TrustView {
     return bearer && equal(bearer, node) ? name : undefined;
   }
 
-  private nameIndex(): Map<string, NodeIdText[]> {
+  private nameIndex(): Map<string, Set<NodeIdText>> {
     if (this.names) return this.names;
     this.names = new Map();
-    for (const subject of this.parts.shelves.grant.subjects()) {
-      const live = this.parts.shelves.grant.about(subject).filter(e => e.live);
-      for (const name of new Set(live.map(e => foldName(e.claim.name)))) {
-        this.names.set(name, [...(this.names.get(name) ?? []), subject]);
-      }
+    for (const { claim, live } of this.parts.shelves.grant.entries()) {
+      if (live) this.indexName(claim.name, nodeIdText(claim.node));
     }
     return this.names;
+  }
+
+  private indexName(name: string, subject: NodeIdText): void {
+    const nodes = this.names?.get(foldName(name));
+    if (nodes) nodes.add(subject);
+    else this.names?.set(foldName(name), new Set([subject]));
   }
 
   /** For people: the name, with the short ID when that is not enough. */
