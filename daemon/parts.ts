@@ -9,6 +9,7 @@ import { limitsWith, type Limits as SessionLimits } from '../protocol/limits.js'
 import { ProcessBudget } from '../protocol/session/index.js';
 import { addressesToTell } from './advertise.js';
 import type { ConfigFile } from './config/edit.js';
+import { nameFor } from './config/start.js';
 import type { Config } from './config/types.js';
 import type { NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
@@ -96,7 +97,7 @@ export function assemble(given: Ingredients): Parts {
     log,
     files,
     keys: given.keys,
-    wantedName: () => parts.config.node.name ?? hostname(),
+    wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from) => {
       peers.spread(item, from);
       timers.soon(() => peers.follow());

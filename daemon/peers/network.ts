@@ -15,20 +15,24 @@ import type { HandshakeContext, LocalIdentity, Psk, PskKeys } from '../../protoc
 import { wantsRenewal } from '../../protocol/identity/grant.js';
 import { InviteBook, MAX_INVITES } from '../../protocol/identity/invite-book.js';
 import { MAX_INVITE_ADDRESSES, encodeInvite } from '../../protocol/identity/invite.js';
-import { foundNetwork, issueGrant, issueRecord, renewGrant, type Pen } from '../../protocol/identity/issue.js';
+import {
+  foundNetwork,
+  issueGrant,
+  issueRecord,
+  renewGrant,
+  type Founded,
+  type Pen,
+} from '../../protocol/identity/issue.js';
 import { MAX_OPEN_SECRETS, secretHash } from '../../protocol/identity/network-secret.js';
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
 import type { RegistryContent } from '../../protocol/identity/registry-record.js';
 import type { NewKeys } from '../../protocol/identity/statement.js';
-import { ITEM_KINDS, kindOf, type TrustItem } from '../../protocol/identity/trust-item.js';
+import type { TrustItem } from '../../protocol/identity/trust-item.js';
 import { TrustStore, type AddResult } from '../../protocol/identity/trust-store.js';
 import type { NodeKeys } from '../home/keyfile.js';
-import type { ItemRecord, NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
+import type { NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
 import { errorFields, type Log } from '../observe/log.js';
 import type { AdmissionNeeds } from './bring-up.js';
-
-/** Under this name the invite book lies in the state file. */
-const INVITE_BOOK = 'book';
 
 /** Who asks to be admitted by invite; proven by the handshake. */
 export interface JoinRequest {
@@ -76,9 +80,12 @@ export class Network {
   constructor(private readonly options: NetworkOptions) {
     this.nodeId = options.keys.nodeId;
     const state = options.files.loadNetwork();
-    this.store = this.newStore(state?.networkId ?? this.nodeId);
-    if (state === undefined) this.found();
-    else this.load(state);
+    const store = this.newStore(state?.networkId ?? this.nodeId);
+    // Not the node's own yet, so that what it kept is not told anew.
+    if (state !== undefined) this.load(store, state);
+    const founded = state === undefined ? this.found(store) : undefined;
+    this.store = store;
+    if (founded !== undefined) this.keepNow();
   }
 
   // What is known.
@@ -231,7 +238,7 @@ export class Network {
 
   private learnSecret(epoch: number, secret: Uint8Array): void {
     if (this.secrets.some(s => equal(s.secret, secret))) return;
-    this.secrets = [...this.secrets, { epoch, secret: secret.slice(), since: this.options.timers.now() }];
+    this.secrets = [...this.secrets, { epoch, secret: secret.slice() }];
     this.saveNetwork();
   }
 
@@ -259,7 +266,7 @@ export class Network {
   }
 
   /** A home of its own is a network of one until somebody joins it. */
-  private found(): void {
+  private found(store: TrustStore): Founded {
     const { primitives, timers, keys } = this.options;
     const founded = foundNetwork(primitives, {
       now: timers.now(),
@@ -267,9 +274,9 @@ export class Network {
       keys: newKeysOf(primitives, keys),
       statements: keys.statements,
     });
-    this.store.restore(founded.items);
-    this.secrets = [{ epoch: 0, secret: founded.networkSecret, since: timers.now() }];
-    this.keepNow();
+    store.restore(founded.items);
+    this.secrets = [{ epoch: 0, secret: founded.networkSecret }];
+    return founded;
   }
 
   /**
@@ -369,6 +376,7 @@ export class Network {
   /** What a join by invite fills: another trust store beside the own one. */
   candidate(networkId: NodeId): Candidate {
     const store = this.newStore(networkId);
+    store.restore(this.ownStatements());
     const secrets: SecretRecord[] = [];
     const context = this.contextFor(() => store);
     return {
@@ -379,8 +387,7 @@ export class Network {
         trust: store,
         context,
         secrets: () => [],
-        onSecret: (epoch, secret) =>
-          void secrets.push({ epoch, secret: secret.slice(), since: this.options.timers.now() }),
+        onSecret: (epoch, secret) => void secrets.push({ epoch, secret: secret.slice() }),
       },
     };
   }
@@ -391,8 +398,12 @@ export class Network {
    */
   adopt(candidate: Candidate): void {
     const { files } = this.options;
-    files.saveTrust(candidate.store.networkId, candidate.store.items().map(toRecord));
-    files.saveNetwork({ networkId: candidate.store.networkId, secrets: candidate.secrets, invites: [] });
+    files.saveTrust(candidate.store.networkId, candidate.store.items());
+    files.saveNetwork({
+      networkId: candidate.store.networkId,
+      secrets: candidate.secrets,
+      invites: new InviteBook().exportState(),
+    });
     this.store = candidate.store;
     this.secrets = [...candidate.secrets];
     this.invites = new InviteBook();
@@ -401,17 +412,15 @@ export class Network {
 
   // On disk.
 
-  private load(state: NetworkState): void {
-    const items = this.options.files.loadTrust(state.networkId).flatMap(({ kind, bytes }) => {
-      const known = kindOf(kind);
-      return known === undefined ? [] : [{ kind: known, bytes }];
-    });
-    const own = this.options.keys.statements.map((bytes): TrustItem => ({ kind: 'statement', bytes }));
-    this.store.restore([...own, ...items]);
+  private load(store: TrustStore, state: NetworkState): void {
+    const items = this.options.files.loadTrust(state.networkId);
+    store.restore([...this.ownStatements(), ...items]);
     this.secrets = [...state.secrets];
-    const book = state.invites.find(record => record.id === INVITE_BOOK);
-    if (book !== undefined) this.invites.importState(book.bytes);
-    this.unsaved = false;
+    if (state.invites.length > 0) this.invites.importState(state.invites);
+  }
+
+  private ownStatements(): TrustItem[] {
+    return this.options.keys.statements.map(bytes => ({ kind: 'statement', bytes }));
   }
 
   /** At the end of this turn, so that a catch-up of many items is one write. */
@@ -435,11 +444,11 @@ export class Network {
 
   private saveTrust(): void {
     this.unsaved = false;
-    this.options.files.saveTrust(this.networkId, this.store.items().map(toRecord));
+    this.options.files.saveTrust(this.networkId, this.store.items());
   }
 
   private saveNetwork(): void {
-    const invites = [{ id: INVITE_BOOK, bytes: this.invites.exportState() }];
+    const invites = this.invites.exportState();
     this.options.files.saveNetwork({ networkId: this.networkId, secrets: this.secrets, invites });
   }
 
@@ -447,10 +456,6 @@ export class Network {
   close(): void {
     if (this.unsaved) this.saveTrust();
   }
-}
-
-function toRecord(item: TrustItem): ItemRecord {
-  return { kind: ITEM_KINDS[item.kind], bytes: item.bytes };
 }
 
 function newKeysOf(primitives: Primitives, keys: NodeKeys): NewKeys {

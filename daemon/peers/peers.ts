@@ -215,7 +215,7 @@ export class Peers {
       random,
       addresses: () => this.addressesOf(peer()),
       wanted: () =>
-        !this.stopped && !peer().connected && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
+        !this.stopped && peer().links.size === 0 && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
       dial: async (address, signal) => void (await this.dial(address, { expect: nodeId, signal })),
       onFailed: error => {
         peer().problem = error instanceof Error ? error.message : String(error);
@@ -259,7 +259,7 @@ export class Peers {
     for (const member of this.options.network.trust.members()) {
       if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
       const peer = this.peerOf(member.node);
-      if (!peer.connected && !peer.dialer.dialing) peer.dialer.wake();
+      if (peer.links.size === 0 && !peer.dialer.dialing) peer.dialer.wake();
     }
   }
 
