@@ -53,7 +53,10 @@ export interface DialOptions {
   readonly log: Log;
   readonly signal?: AbortSignal;
   readonly tls?: DialTls;
+  /** default DIAL_DEADLINE_MS */
   readonly deadlineMs?: number;
+  /** default RAW_ANSWER_MS */
+  readonly rawAnswerMs?: number;
 }
 
 /**
@@ -155,7 +158,8 @@ async function overTcp(
   const transport = new TcpTransport(socket, options.timers);
   const initiator = new Initiator(options.context, options);
   transport.write([initiator.preface, initiator.first()]);
-  const outcome = await handshake(transport, socket, initiator, scope, options.timers);
+  const silent = options.timers.after(options.rawAnswerMs ?? RAW_ANSWER_MS, () => transport.abort());
+  const outcome = await handshake(transport, socket, initiator, scope).finally(() => silent.cancel());
   if (outcome.kind === 'established') return { link: newLink(options, transport, outcome) };
   socket.destroy();
   if (outcome.kind === 'drop' && FROM_A_WARREN.has(outcome.code)) throw dropError(outcome);
@@ -180,20 +184,8 @@ async function overWebSocket(
   throw new WarrenError('unreachable', `${scope.name} ended the handshake: ${outcome.why}.`);
 }
 
-/** @param silence with it, a silent other end counts as closed after RAW_ANSWER_MS */
-function handshake(
-  transport: Transport,
-  socket: Socket,
-  initiator: Initiator,
-  scope: Scope,
-  silence?: Timers,
-): Promise<Outcome> {
-  const answered = silence?.after(RAW_ANSWER_MS, () => transport.abort());
-  return scope
-    .within<Outcome>(socket, resolve => drive(transport, initiator, EMPTY, resolve))
-    .finally(() => {
-      answered?.cancel();
-    });
+function handshake(transport: Transport, socket: Socket, initiator: Initiator, scope: Scope): Promise<Outcome> {
+  return scope.within<Outcome>(socket, resolve => drive(transport, initiator, EMPTY, resolve));
 }
 
 function newLink(

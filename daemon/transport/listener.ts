@@ -8,7 +8,7 @@ import { WarrenError } from '../../protocol/errors.js';
 import type { ReplayGuard } from '../../protocol/handshake/replay.js';
 import type { HandshakeContext, PskKeys } from '../../protocol/handshake/types.js';
 import type { Timers } from '../../protocol/clock.js';
-import type { Log } from '../observe/log.js';
+import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
 import { formatHostPort, parseListen, type HostPort } from './address.js';
 import { GUARD_LIMITS, Guard, type GuardLimits } from './guard.js';
@@ -93,7 +93,7 @@ function openingHost(options: ListenOptions, log: Log): OpeningHost {
     psks,
     replay,
     timers,
-    onLink,
+    onLink: link => handOver(link, onLink, log),
     upgrades: new UpgradeServer(timers),
     stranger: (remote, reason) =>
       log.info('stranger', { remote, reason }, `A stranger at ${remote} was turned away: ${reason}.`),
@@ -102,6 +102,16 @@ function openingHost(options: ListenOptions, log: Log): OpeningHost {
     versionMismatch: (remote, reason) =>
       log.warn('version-mismatch', { remote, reason }, `No common version with ${remote}: ${reason}.`),
   };
+}
+
+/** Runs inside a socket's event: what goes wrong behind it ends this link, not the process. */
+function handOver(link: NewLink, onLink: (link: NewLink) => void, log: Log): void {
+  try {
+    onLink(link);
+  } catch (error) {
+    link.transport.abort();
+    log.error('link-failed', { remote: link.address, ...errorFields(error) }, 'A link could not be taken over.');
+  }
 }
 
 async function bind(address: HostPort, all: readonly HostPort[], onSocket: (socket: Socket) => void): Promise<Server> {

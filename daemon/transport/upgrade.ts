@@ -41,9 +41,8 @@ export class UpgradeServer {
   private readonly owners = new WeakMap<object, Upgradable>();
 
   constructor(private readonly timers: Timers) {
-    this.http = createServer({ maxHeaderSize: HTTP_HEADER_MAX, requireHostHeader: false, keepAlive: false });
+    this.http = createServer({ maxHeaderSize: HTTP_HEADER_MAX, requireHostHeader: false });
     this.http.maxHeadersCount = HTTP_HEADERS_MAX;
-    this.http.timeout = 0;
     const refuse = (request: IncomingMessage): void => this.refuse(request.socket, 'it sent an HTTP request');
     this.http.on('request', refuse);
     this.http.on('checkContinue', refuse);

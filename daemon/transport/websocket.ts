@@ -16,8 +16,8 @@ import { CLOSE_FLUSH_MS, type Transport } from './transport.js';
 export const WS_MESSAGE_MAX = 0xffff;
 /** Pieces of one message that a proxy in between may make; this implementation sends each in one frame. */
 export const WS_FRAGMENTS_MAX = 16;
-/** Pieces in which one message may arrive from the kernel: WS_MESSAGE_MAX in the smallest TCP segments. */
-export const WS_CHUNKS_MAX = 1024;
+/** Pieces in which one message may arrive from the kernel: WS_MESSAGE_MAX in the smallest of TCP segments. */
+export const WS_CHUNKS_MAX = 2048;
 /** Pings of a proxy that are answered before the answers to earlier ones have left. */
 export const WS_PONGS_MAX = 4;
 /** Chunks below this size are copied together into one message; larger ones travel as they are. */
