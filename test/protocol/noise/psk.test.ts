@@ -1,5 +1,6 @@
 /** The psk modifier, and fallback, the only place where an ephemeral key is known before the first message. */
 import { EMPTY, concat, toHex, utf8 } from '../../../protocol/bytes.js';
+import type { Hash, Primitives } from '../../../protocol/crypto/primitives.js';
 import { HandshakeState } from '../../../protocol/noise/index.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { converse, ends, fails, keyPair, optionsFor, primitives, random, recording } from './pair.js';
@@ -30,25 +31,35 @@ test('a pre-message e is mixed into the key too (§9.2): XXfallback+psk1 with a 
   const e = keyPair();
   run(e.publicKey, e);
   fails('crypto', () => run(keyPair().publicKey, e));
+});
 
-  // seen from below: HKDF of e comes before anything else
-  const record = recording();
+/** Primitives whose SHA-256 writes down what HMAC is asked to mix: the inputs of HKDF are among it. */
+function mixing(): { primitives: Primitives; inputs: Uint8Array[] } {
   const inputs: Uint8Array[] = [];
-  const sha256 = record.primitives.hash.SHA256;
-  const hmac = (key: Uint8Array, ...parts: Uint8Array[]): Uint8Array => {
+  const { SHA256 } = primitives.hash;
+  const hmac: Hash['hmac'] = (key, ...parts) => {
     inputs.push(concat(...parts));
-    return sha256.hmac(key, ...parts);
+    return SHA256.hmac(key, ...parts);
   };
-  new HandshakeState({
-    primitives: { ...record.primitives, hash: { ...record.primitives.hash, SHA256: { ...sha256, hmac } } },
-    protocol: 'Noise_XXfallback+psk0_25519_AESGCM_SHA256',
-    prologue: EMPTY,
-    role: 'initiator',
-    re: e.publicKey,
-    s: keyPair(),
-    psks: [random(32)],
-  });
-  assert.equal(inputs[0], e.publicKey);
+  return { primitives: { ...primitives, hash: { ...primitives.hash, SHA256: { ...SHA256, hmac } } }, inputs };
+}
+
+test('a pre-message e is mixed before anything else', () => {
+  const record = mixing();
+  const { publicKey } = keyPair();
+  const protocol = 'Noise_XXfallback+psk0_25519_AESGCM_SHA256';
+  const keys = { re: publicKey, s: keyPair(), psks: [random(32)] };
+  new HandshakeState({ primitives: record.primitives, protocol, prologue: EMPTY, role: 'initiator', ...keys });
+  assert.equal(record.inputs[0], publicKey);
+});
+
+test('the first PSK belongs to the first psk token, the second to the second', () => {
+  const record = mixing();
+  const psks = [random(32), random(32)];
+  const options = optionsFor('Noise_NNpsk0+psk1_25519_AESGCM_SHA256').initiator;
+  const first = new HandshakeState({ ...options, primitives: record.primitives, psks }).writeMessage(EMPTY);
+  // HKDF begins with HMAC(ck, input), then one HMAC for each output: 3 for a psk, 2 for e.
+  assert.equal([record.inputs[0], record.inputs[4], record.inputs[7]], [psks[0], first.subarray(0, 32), psks[1]]);
 });
 
 test('fallback goes on from the first message of XX', () => {
