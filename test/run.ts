@@ -69,7 +69,7 @@ function runFile(file: string, env: NodeJS.ProcessEnv, deadline: number): Promis
     }, deadline);
     child.on('close', status => {
       clearTimeout(timer);
-      // eslint-disable-next-line no-control-regex -- uvu colours its totals on a TTY
+       
       const plain = output.replace(/\u001b\[[0-9;]*m/g, '');
       resolve({ file: relative(HERE, file), output: plain, ms: Date.now() - started, ...readTotals(plain, status) });
     });

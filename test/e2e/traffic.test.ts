@@ -1,6 +1,6 @@
 /** Bytes through real daemons: bulk both ways, half-close, many streams, short connections, a stalled reader. */
 import { once } from 'node:events';
-import net from 'node:net';
+import type net from 'node:net';
 import { Lab, until, type Host } from '../helpers/hosts.js';
 import { dial, echo, exchange, pool, readAll, sendBytes, startService } from '../helpers/traffic.js';
 import { assert, full, suite } from '../helpers/suite.js';
