@@ -65,7 +65,7 @@ export interface AdminApi {
   connect(request: ConnectRequest): Later<ConnectReply>;
   disconnect(service: string): Later<Done>;
   /** @throws WarrenError when no stream can be had, before the 101 is sent */
-  openStream(service: string): StreamCarrier | Promise<StreamCarrier>;
+  openStream(service: string, asked: Asked): StreamCarrier | Promise<StreamCarrier>;
   keys(): Later<KeysReply>;
   keyLog(): Later<KeyLogReply>;
   doctor(): Later<DoctorReply>;

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { WarrenError } from '../../protocol/errors.js';
 import { codeOf, writeFileAtomic } from './atomic.js';
 import type { HomePaths } from './paths.js';
+import { listenPrivate } from './socket.js';
 
 const LOCK_NAME = /^lock\.([1-9][0-9]{0,8})$/;
 /** As long as `admin.sock`, so that it fits wherever that fits. */
@@ -120,26 +121,6 @@ async function claim(paths: HomePaths, n: number, pid: number): Promise<Server |
       cause: error,
     });
   }
-}
-
-/**
- * Binds a unix socket that is 0600 from its first moment: `listen` binds before it returns, and the umask is the
- * process's for no longer than that.
- */
-export function listenPrivate(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const failed = (error: Error): void => reject(error);
-    server.once('error', failed);
-    const mask = process.umask(0o177);
-    try {
-      server.listen({ path }, () => {
-        server.off('error', failed);
-        resolve();
-      });
-    } finally {
-      process.umask(mask);
-    }
-  });
 }
 
 async function refuseIfAlive(paths: HomePaths, lock: string): Promise<void> {

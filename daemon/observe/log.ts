@@ -43,8 +43,13 @@ export interface LogOptions {
   readonly sinks: readonly LogSink[];
 }
 
+/** The log itself, for who builds the daemon: its level holds for all children at once. */
+export interface RootLog extends Log {
+  setLevel(level: LogLevel): void;
+}
+
 /** @returns a log that writes to all sinks synchronously */
-export function createLog(options: LogOptions): Log {
+export function createLog(options: LogOptions): RootLog {
   const destination = {
     lastLevel: 30,
     write: (line: string): void => {
@@ -63,7 +68,12 @@ export function createLog(options: LogOptions): Log {
     },
     destination,
   );
-  return wrap(logger, {});
+  return {
+    ...wrap(logger, {}),
+    setLevel: level => {
+      logger.level = level;
+    },
+  };
 }
 
 /** A log that keeps nothing, for tests and small programs. */
