@@ -6,6 +6,7 @@
  * (`no-service`): what was withdrawn is no longer reached. Changing a target concerns new streams only.
  */
 import type { ExposedInfo } from '../../protocol/admin/contract.js';
+import { equal } from '../../protocol/bytes.js';
 import type { Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import { WarrenError } from '../../protocol/errors.js';
@@ -33,7 +34,7 @@ export interface ServiceDefinition {
 }
 
 export interface ExposedOptions {
-  readonly mesh: Pick<Mesh, 'caller'>;
+  readonly mesh: Pick<Mesh, 'self' | 'caller'>;
   readonly timers: Timers;
   readonly log: Log;
   readonly sockets: SocketCount;
@@ -140,6 +141,11 @@ export class ExposedServices {
     let open = 0;
     for (const service of this.services.values()) open += service.connections.size;
     return open;
+  }
+
+  /** Streams open now to one service; 0 when there is none of that name. */
+  openStreamsOf(name: string): number {
+    return this.services.get(serviceKey(name))?.connections.size ?? 0;
   }
 
   // A stream comes in.
@@ -275,7 +281,7 @@ export class ExposedServices {
   private recheckService(service: Service): number {
     let ended = 0;
     for (const { caller, splice } of [...service.connections]) {
-      const now = this.options.mesh.caller(caller.nodeId);
+      const now = this.callerNow(caller);
       const judgement = now === undefined ? undefined : allowed(service.rule, now);
       if (judgement?.ok === true) continue;
       const why = judgement?.why ?? `${callerLabel(caller)} is no member any more.`;
@@ -290,6 +296,11 @@ export class ExposedServices {
       );
     }
     return ended;
+  }
+
+  private callerNow({ nodeId }: Caller): Caller | undefined {
+    const { mesh } = this.options;
+    return equal(nodeId, mesh.self.nodeId) ? mesh.self : mesh.caller(nodeId);
   }
 
   /** From now on new streams are refused with `draining`. Resolves when the last open one has ended. */

@@ -31,7 +31,7 @@ export interface Instance {
 export const METADATA_SOURCE = 'source';
 
 /** What a stream's user does with it. After a reset in either direction every call does nothing. */
-export type ServiceStream = Pick<Stream, 'write' | 'end' | 'reset' | 'consumed' | 'accept' | 'setHandler'>;
+export type ServiceStream = Pick<Stream, 'write' | 'end' | 'reset' | 'consumed' | 'accept'>;
 
 export interface Mesh {
   readonly self: Caller;

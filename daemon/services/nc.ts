@@ -136,11 +136,15 @@ interface AnsweredEvents {
   readonly gone: () => void;
 }
 
-/** A stream that waits for its connection. What comes meanwhile is kept: as much as the credit given at the start. */
+/**
+ * A stream that waits for its connection, then passes on what it hears. What comes meanwhile is kept: as much as the
+ * credit given at the start.
+ */
 class Answered implements StreamHandler {
   stream: ServiceStream | undefined;
+  private splice: Splice | undefined;
   private isOpened = false;
-  private readonly kept: Uint8Array[] = [];
+  private kept: Uint8Array[] = [];
   private finished = false;
   private endedBy: { readonly code: Code; readonly dialed: boolean } | undefined;
   private deadline: Timer | undefined;
@@ -159,34 +163,35 @@ class Answered implements StreamHandler {
 
   data(chunk: Uint8Array): void {
     this.opened();
-    this.kept.push(chunk);
+    if (this.splice !== undefined) this.splice.data(chunk);
+    else this.kept.push(chunk);
   }
 
   fin(): void {
     this.opened();
     this.finished = true;
+    this.splice?.fin();
+  }
+
+  drain(): void {
+    this.splice?.drain();
   }
 
   reset(code: Code, dialed: boolean): void {
     this.deadline?.cancel();
-    if (!this.isOpened) {
-      this.events.refused(code, dialed);
-      return;
-    }
     this.endedBy = { code, dialed };
-    this.kept.length = 0;
-    this.events.gone();
+    this.kept = [];
+    if (this.splice !== undefined) this.splice.reset(code, dialed);
+    else if (this.isOpened) this.events.gone();
+    else this.events.refused(code, dialed);
   }
 
   /** Whoever asked has gone before the answer. */
-  readonly abandon = (): void => {
-    this.stream?.reset('caller-gone', true);
-    this.events.refused('caller-gone', true);
-  };
+  readonly abandon = (): void => this.give('caller-gone');
 
   /** Ends the stream while it waits. */
   give(code: Code): void {
-    if (this.endedBy !== undefined) return;
+    if (this.endedBy !== undefined || this.splice !== undefined) return;
     this.stream?.reset(code, true);
     this.reset(code, true);
   }
@@ -198,9 +203,9 @@ class Answered implements StreamHandler {
       return;
     }
     if (this.stream === undefined) return;
-    this.stream.setHandler(splice);
+    this.splice = splice;
     splice.attach(this.stream);
-    for (const chunk of this.kept) splice.data(chunk);
+    for (const chunk of this.kept.splice(0)) splice.data(chunk);
     if (this.finished) splice.fin();
   }
 }

@@ -38,3 +38,24 @@ export function cutSocket(socket: Duplex): void {
     socket.destroy(); // not TCP
   }
 }
+
+/**
+ * The address from which a TCP client came; undefined for a unix socket, or when the client has gone already.
+ * The socket forgets it again: `wasReset` needs an answer of its own.
+ */
+export function peerAddress(socket: Socket): { readonly host: string; readonly port: number } | undefined {
+  const { remoteAddress: host, remotePort: port } = socket;
+  Reflect.deleteProperty(socket, '_peername');
+  return host === undefined || port === undefined ? undefined : { host, port };
+}
+
+/**
+ * To be asked at the end of what a socket reads, its other direction still open: true when that end is in truth a
+ * reset. libuv reports a reset that follows unread data as a plain end (POLLHUP after a partial read, uv__stream_io),
+ * and half of something would pass for the whole. A connection that was reset has no peer any more.
+ */
+export function wasReset(socket: Duplex): boolean {
+  if (!(socket instanceof Socket) || socket.destroyed || socket.writableEnded) return false;
+  const isTcp = 'address' in socket.address();
+  return isTcp && socket.remoteAddress === undefined;
+}

@@ -10,7 +10,7 @@ import type { Duplex } from 'node:stream';
 import type { Code } from '../../protocol/codes.js';
 import { EARLY_KEEP_BYTES } from './limits.js';
 import type { ServiceStream, StreamHandler } from './mesh.js';
-import { cutSocket } from './sockets.js';
+import { cutSocket, wasReset } from './sockets.js';
 
 /**
  * closed: both directions came to their end · peer: reset by the other side · socket: the local connection broke ·
@@ -119,6 +119,10 @@ export class Splice implements StreamHandler {
 
   private readonly onEnd = (): void => {
     if (this.finished) return;
+    if (wasReset(this.socket)) {
+      this.onError(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+      return;
+    }
     this.localEnded = true;
     this.stream?.end();
   };

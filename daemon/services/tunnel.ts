@@ -16,7 +16,7 @@ import type { Answerer } from './local-stream.js';
 import type { LogPauses } from './log-pauses.js';
 import { METADATA_SOURCE, type Mesh, type OpenRequest } from './mesh.js';
 import { serviceKey } from './names.js';
-import { cutSocket, type SocketCount } from './sockets.js';
+import { cutSocket, peerAddress, type SocketCount } from './sockets.js';
 import { Splice, type SpliceResult } from './splice.js';
 
 export interface TunnelOptions {
@@ -125,8 +125,8 @@ export class Tunnel {
   };
 
   private request(socket: Socket): OpenRequest {
-    const { remoteAddress, remotePort } = socket;
-    const source = remoteAddress === undefined ? 'unix' : formatHostPort(remoteAddress, remotePort ?? 0);
+    const peer = peerAddress(socket);
+    const source = peer === undefined ? 'unix' : formatHostPort(peer.host, peer.port);
     return { service: this.service, class: 'interactive', metadata: new Map([[METADATA_SOURCE, source]]) };
   }
 
