@@ -27,6 +27,8 @@ export const ROLE_OVERLAP_MS = MAX_GRANT_LIFE_MS;
 
 export interface Admin {
   readonly node: NodeId;
+  /** Its ID as the key of maps. */
+  readonly key: NodeIdText;
   /** 0 for the founder. */
   readonly depth: number;
   /** The admins above it, founder first, itself last. */
@@ -61,15 +63,16 @@ class Builder implements AdminTree {
     const bySigner = new Map<NodeIdText, Entry<Role>[]>();
     for (const entry of input.shelves.role.entries()) {
       if (entry.claim.action !== 'promote') continue;
-      const signer = nodeIdText(entry.claim.signer);
-      bySigner.set(signer, [...(bySigner.get(signer) ?? []), entry]);
+      const own = bySigner.get(entry.signer);
+      if (own) own.push(entry);
+      else bySigner.set(entry.signer, [entry]);
     }
     this.promotions = bySigner;
   }
 
   grow(): void {
     const founder = nodeIdText(this.input.founder);
-    let level: Admin[] = [{ node: this.input.founder, depth: 0, path: new Set([founder]) }];
+    let level: Admin[] = [{ node: this.input.founder, key: founder, depth: 0, path: new Set([founder]) }];
     while (level.length > 0) {
       for (const admin of level) this.place(admin);
       level = this.below(level);
@@ -78,17 +81,15 @@ class Builder implements AdminTree {
 
   private place(admin: Admin): void {
     if (this.admins.size >= MAX_ADMINS) return;
-    const key = nodeIdText(admin.node);
-    this.admins.set(key, admin);
+    this.admins.set(admin.key, admin);
     // The log must follow the branch that stands before any word of this admin is weighed.
-    settleLog(this.input, this, key);
+    settleLog(this.input, this, admin.key);
   }
 
   private below(level: readonly Admin[]): Admin[] {
     const chosen = new Map<NodeIdText, { readonly role: Role; readonly above: Admin }>();
     for (const above of level) {
-      for (const { claim: role } of this.countingPromotions(above)) {
-        const key = nodeIdText(role.node);
+      for (const { claim: role, subject: key } of this.countingPromotions(above)) {
         const rival = chosen.get(key);
         if (!rival || olderFirst(role, rival.role) < 0) chosen.set(key, { role, above });
       }
@@ -96,25 +97,24 @@ class Builder implements AdminTree {
     const next = [...chosen].sort(([, a], [, b]) => olderFirst(a.role, b.role));
     return next.map(([key, { role, above }]) => ({
       node: role.node,
+      key,
       depth: above.depth + 1,
       path: new Set([...above.path, key]),
     }));
   }
 
   private countingPromotions(above: Admin): Entry<Role>[] {
-    const signer = nodeIdText(above.node);
-    if (!this.admins.has(signer)) return [];
+    if (!this.admins.has(above.key)) return [];
     const { role } = this.input.shelves;
     const counts = (e: Entry<Role>): boolean =>
-      stands(this.input, e, 'role') && this.input.now < lapseOf(this.input, e.claim);
-    const valid = role.best(this.promotions.get(signer) ?? [], counts);
-    return valid.filter(({ claim }) => !this.admins.has(nodeIdText(claim.node)) && !this.isEnded(claim, above));
+      stands(this.input, e, 'role') && this.input.now < lapseOf(this.input, e);
+    const valid = role.best(this.promotions.get(above.key) ?? [], counts);
+    return valid.filter(e => !this.admins.has(e.subject) && !this.isEnded(e, above));
   }
 
-  private isEnded(promotion: Role, above: Admin): boolean {
-    const subject = nodeIdText(promotion.node);
+  private isEnded({ claim: promotion, subject }: Entry<Role>, above: Admin): boolean {
     const fromAbove = <T extends Role | Revocation>(entries: readonly Entry<T>[]): Entry<T>[] =>
-      entries.filter(e => above.path.has(nodeIdText(e.claim.signer)));
+      entries.filter(e => above.path.has(e.signer));
     const ends = (e: Entry<Role | Revocation>): boolean => e.claim.generation >= promotion.generation;
     const { role, revocation } = this.input.shelves;
     const demotions = fromAbove(role.about(subject)).filter(e => e.claim.action === 'demote');
@@ -131,17 +131,17 @@ function olderFirst(a: Claim, b: Claim): number {
 
 /** The signature is good and the signer's word still counts. */
 export function stands(input: Pick<TreeInput, 'log' | 'genuine'>, entry: Entry<Claim>, kind: ClaimKind): boolean {
-  const { signer, signerSeq, time } = entry.claim;
-  const log = input.log(nodeIdText(signer));
+  const { signerSeq, time } = entry.claim;
+  const log = input.log(entry.signer);
   if (!log) return false;
   const { state } = standingOf(log, signerSeq, time);
   return (state === 'current' || state === 'superseded') && input.genuine(entry, kind);
 }
 
 /** When a role statement lapses by itself, ms since the epoch: only a promotion under a superseded key does. */
-export function lapseOf(input: Pick<TreeInput, 'log'>, role: Role): number {
+export function lapseOf(input: Pick<TreeInput, 'log'>, { claim: role, signer }: Entry<Role>): number {
   if (role.action !== 'promote') return Infinity;
-  const log = input.log(nodeIdText(role.signer));
+  const log = input.log(signer);
   const standing = log && standingOf(log, role.signerSeq, role.time);
   return standing?.state === 'superseded' ? standing.at + ROLE_OVERLAP_MS + CLOCK_TOLERANCE_MS : Infinity;
 }
@@ -162,10 +162,7 @@ export function settleLog(input: TreeInput, tree: Pick<AdminTree, 'admins'>, nod
   const depth = (s: Settlement): number => tree.admins.get(nodeIdText(s.signer))?.depth ?? Infinity;
   const { settlement } = input.shelves;
   const counting = settlement
-    .best(
-      settlement.about(node),
-      e => isAbove(tree, nodeIdText(e.claim.signer), node) && stands(input, e, 'settlement'),
-    )
+    .best(settlement.about(node), e => isAbove(tree, e.signer, node) && stands(input, e, 'settlement'))
     .map(e => e.claim)
     .sort((a, b) => depth(a) - depth(b) || olderFirst(a, b));
   const verdicts = new Map<number, Uint8Array>();

@@ -41,7 +41,7 @@ export interface CatchUpView {
   adminLogs(): readonly KeyLog[];
   /** Of the other nodes with a live grant; with `everything`, all that are kept. */
   otherLogs(everything: boolean): readonly KeyLog[];
-  claims(kind: ClaimKind): readonly { readonly claim: Claim; readonly live: boolean }[];
+  claims(kind: ClaimKind): readonly { readonly claim: Claim; readonly signer: NodeIdText; readonly live: boolean }[];
 }
 
 /** A part of the order in which a node that knows nothing can take everything in. */
@@ -121,7 +121,7 @@ export class CatchUp {
   private lacks(peer: Summary, piece: Piece): boolean {
     if (piece.hash) return !peer.tags.has(toHex(piece.hash.subarray(0, TAG_LENGTH)));
     const log = piece.log!;
-    const theirs = peer.logs.get(nodeIdText(log.node));
+    const theirs = peer.logs.get(log.key);
     if (!theirs) return true;
     // A peer that is ahead finds out by itself, from our summary, whether the logs part.
     if (theirs.seq > log.undisputedHead.seq) return false;
@@ -135,7 +135,7 @@ export class CatchUp {
     const words = WORDS.map(kind => this.claimsOf(kind, everything));
     for (const log of admins) {
       yield* this.logPieces(log, everything);
-      for (const bySigner of words) yield* bySigner.get(nodeIdText(log.node)) ?? [];
+      for (const bySigner of words) yield* bySigner.get(log.key) ?? [];
     }
     for (const own of this.claimsOf('grant', everything).values()) yield* own;
     for (const log of others) yield* this.logPieces(log, everything);
@@ -147,15 +147,14 @@ export class CatchUp {
     words: readonly ReadonlyMap<NodeIdText, Piece[]>[],
     admins: readonly KeyLog[],
   ): IterableIterator<Piece> {
-    const told = new Set(admins.map(log => nodeIdText(log.node)));
+    const told = new Set(admins.map(log => log.key));
     for (const bySigner of words) for (const [signer, own] of bySigner) if (!told.has(signer)) yield* own;
   }
 
   private claimsOf(kind: ClaimKind, everything: boolean): Map<NodeIdText, Piece[]> {
     const bySigner = new Map<NodeIdText, Piece[]>();
-    for (const { claim, live } of this.view.claims(kind)) {
+    for (const { claim, signer, live } of this.view.claims(kind)) {
       if (!live && !everything) continue;
-      const signer = nodeIdText(claim.signer);
       const list = bySigner.get(signer) ?? [];
       list.push({ item: { kind, bytes: claim.bytes }, hash: claim.hash });
       bySigner.set(signer, list);

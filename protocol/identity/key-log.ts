@@ -5,7 +5,7 @@
  */
 import { equal } from '../bytes.js';
 import { WarrenError } from '../errors.js';
-import type { NodeId } from './node-id.js';
+import { nodeIdText, type NodeId, type NodeIdText } from './node-id.js';
 import type { Verifier } from './signed.js';
 import {
   MAX_STATEMENTS,
@@ -35,11 +35,15 @@ export class KeyLog {
   /** seqs of `compromised` statements, ascending. */
   private compromised: number[] = [];
 
+  /** The node's ID as the key of maps. */
+  readonly key: NodeIdText;
+
   private constructor(
     private readonly verifier: Verifier,
     inception: Statement,
   ) {
     this.statements = [inception];
+    this.key = nodeIdText(inception.node);
   }
 
   /**

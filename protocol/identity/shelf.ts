@@ -5,6 +5,7 @@
  */
 import { compare, equal } from '../bytes.js';
 import type { Claim } from './claim.js';
+import { nodeIdText, type NodeIdText } from './node-id.js';
 
 /** Versions kept of one claim: the newest and a spare signed with an earlier key. */
 const PER_SLOT = 2;
@@ -13,7 +14,9 @@ export const MAX_PER_SUBJECT = 32;
 
 export interface Entry<T extends Claim> {
   readonly claim: T;
+  readonly subject: string;
   readonly slot: string;
+  readonly signer: NodeIdText;
   /** The signing key under which the signature was found good. */
   key: Uint8Array;
   /** Counts now, and is told to others. */
@@ -56,7 +59,7 @@ export class Shelf<T extends Claim> {
   slots(): (readonly Entry<T>[])[] {
     const slots = new Map<string, Entry<T>[]>();
     for (const entry of this.entries()) {
-      const key = `${this.rules.subject(entry.claim)} ${entry.slot}`;
+      const key = `${entry.subject} ${entry.slot}`;
       const list = slots.get(key);
       if (list) list.push(entry);
       else slots.set(key, [entry]);
@@ -75,7 +78,8 @@ export class Shelf<T extends Claim> {
   put(claim: T, key: Uint8Array, rank: (entry: Entry<T>) => number): Put {
     if (this.has(claim)) return 'known';
     const subject = this.rules.subject(claim);
-    const entry: Entry<T> = { claim, slot: this.rules.slot(claim), key, live: true };
+    const slot = this.rules.slot(claim);
+    const entry: Entry<T> = { claim, subject, slot, signer: nodeIdText(claim.signer), key, live: true };
     const list = [...this.about(subject), entry].sort((a, b) => this.order(a, b));
     const kept = this.withinSubject(list, rank);
     if (!kept.includes(entry)) return 'outdone';

@@ -270,7 +270,7 @@ export class TrustStore extends TrustView {
   /** What must come first, if anything. */
   private lacks(kind: ClaimKind, signer: NodeId): string | undefined {
     if (kind === 'registry') return this.hasLiveGrant(signer) ? undefined : 'the node has no grant';
-    return this.isAdmin(signer) ? undefined : 'the signer is not an admin';
+    return this.maySpeak(signer) ? undefined : 'the signer is not an admin';
   }
 
   private shelve(
@@ -284,7 +284,7 @@ export class TrustStore extends TrustView {
     const put = shelf.put(claim, key, entry => (entry.live ? this.depthOf(entry.claim.signer) : Infinity));
     if (put === 'full') return { status: 'refused', why: 'no room', alarm: `no room for another ${kind}`, node };
     if (put !== 'added') return { status: 'known', why: 'a newer one is known', node };
-    this.staleClaim(kind, node);
+    this.staleClaim(kind, claim, node);
     const alarm = own ? undefined : this.alarmOf(kind, claim);
     return { status: 'added', ...(alarm !== undefined && { alarm }), node };
   }

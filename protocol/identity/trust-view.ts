@@ -37,6 +37,13 @@ export interface Member {
   readonly admin: boolean;
 }
 
+/** A claim that is kept, live or not. */
+export interface Kept<K extends ClaimKind> {
+  readonly claim: Shelves[K] extends Shelf<infer T> ? T : never;
+  readonly signer: NodeIdText;
+  readonly live: boolean;
+}
+
 export interface TrustParts {
   readonly founder: NodeId;
   readonly clock: Clock;
@@ -51,6 +58,8 @@ export class TrustView {
   /** Folded name → nodes that may bear it; some that do not are in it too. */
   private names: Map<string, Set<NodeIdText>> | undefined;
   private isStale = true;
+  /** What changed since are promotions alone: who was an admin most likely is one still. */
+  private onlyPromotions = false;
   /** ms since the epoch at which something that is live now lapses by itself. */
   private lapses = Infinity;
   /** Grows with every change of what is kept or what is live. */
@@ -64,13 +73,14 @@ export class TrustView {
   protected stale(node: NodeIdText, always = false): void {
     this.version++;
     const signs = this.tree.admins.has(node) || this.parts.shelves.registry.about(node).length > 0;
-    if (always || signs || node === nodeIdText(this.parts.founder)) this.isStale = true;
+    if (always || signs || node === nodeIdText(this.parts.founder)) this.renewLater(false);
   }
 
   /** A claim was put on its shelf. */
-  protected staleClaim(kind: ClaimKind, node: NodeId | undefined): void {
+  protected staleClaim(kind: ClaimKind, claim: Claim, node: NodeId | undefined): void {
     this.version++;
-    if (kind === 'role' || kind === 'revocation' || kind === 'settlement') this.isStale = true;
+    const promotes = kind === 'role' && (claim as Role).action === 'promote';
+    if (kind === 'role' || kind === 'revocation' || kind === 'settlement') this.renewLater(promotes);
     if (this.isStale) return;
     const subject = node ? nodeIdText(node) : NETWORK_SUBJECT;
     this.mark(kind, subject);
@@ -80,9 +90,24 @@ export class TrustView {
     for (const { claim } of this.parts.shelves.grant.about(subject)) this.indexName(claim.name, subject);
   }
 
+  private renewLater(onlyPromotions: boolean): void {
+    this.onlyPromotions = onlyPromotions && (this.onlyPromotions || !this.isStale);
+    this.isStale = true;
+  }
+
+  /**
+   * Whether an admin's word may be taken in; what does not count in the end is not live all the same. So a long run of
+   * promotions does not grow the tree for each.
+   */
+  protected maySpeak(node: NodeId): boolean {
+    const wasAdmin = this.onlyPromotions && this.tree.admins.has(nodeIdText(node));
+    return wasAdmin || this.isAdmin(node);
+  }
+
   private fresh(): void {
     if (!this.isStale && this.parts.clock.now() < this.lapses) return;
     this.isStale = false;
+    this.onlyPromotions = false;
     this.version++;
     this.names = undefined;
     const input = this.treeInput();
@@ -104,7 +129,7 @@ export class TrustView {
   /** A log that went over to another branch has other keys: then the signature is looked at again. */
   private genuine(entry: Entry<Claim>, kind: ClaimKind): boolean {
     const { claim } = entry;
-    const key = this.parts.logs.get(nodeIdText(claim.signer))?.at(claim.signerSeq)?.signingKey;
+    const key = this.parts.logs.get(entry.signer)?.at(claim.signerSeq)?.signingKey;
     if (!key) return false;
     if (equal(key, entry.key)) return true;
     const { body, signature } = claim.envelope;
@@ -122,7 +147,7 @@ export class TrustView {
     const input = this.treeInput();
     const revoked = new Map<NodeIdText, number>();
     for (const node of shelf.subjects()) {
-      const fromAbove = shelf.about(node).filter(e => isAbove(this.tree, nodeIdText(e.claim.signer), node));
+      const fromAbove = shelf.about(node).filter(e => isAbove(this.tree, e.signer, node));
       const counting = shelf.best(fromAbove, e => stands(input, e, 'revocation'));
       for (const { claim } of counting) revoked.set(node, Math.max(revoked.get(node) ?? -1, claim.generation));
     }
@@ -137,24 +162,19 @@ export class TrustView {
     const live = new Set(shelf.best(about, e => this.counts(kind, e, input)));
     for (const entry of about) entry.live = live.has(entry);
     if (kind !== 'role') return;
-    for (const entry of live) this.lapses = Math.min(this.lapses, lapseOf(input, entry.claim as Role));
+    for (const entry of live) this.lapses = Math.min(this.lapses, lapseOf(input, entry as Entry<Role>));
   }
 
   private counts(kind: ClaimKind, entry: Entry<Claim>, input: TreeInput): boolean {
-    const { signer } = entry.claim;
-    const mayspeak =
-      kind === 'registry' ? this.liveGrants(signer).length > 0 : this.tree.admins.has(nodeIdText(signer));
+    const { signer } = entry;
+    const mayspeak = kind === 'registry' ? this.liveGrants(signer).length > 0 : this.tree.admins.has(signer);
     if (!mayspeak || !stands(input, entry, kind)) return false;
-    if (kind === 'role') return input.now < lapseOf(input, entry.claim as Role);
-    return kind !== 'grant' || !this.isRevoked(entry.claim as Grant);
+    if (kind === 'role') return input.now < lapseOf(input, entry as Entry<Role>);
+    return kind !== 'grant' || (entry.claim as Grant).generation > (this.revoked.get(entry.subject) ?? -1);
   }
 
-  private isRevoked(grant: Grant): boolean {
-    return grant.generation <= (this.revoked.get(nodeIdText(grant.node)) ?? -1);
-  }
-
-  private liveGrants(node: NodeId): Grant[] {
-    const entries = this.parts.shelves.grant.about(nodeIdText(node));
+  private liveGrants(node: NodeIdText): Grant[] {
+    const entries = this.parts.shelves.grant.about(node);
     return entries.filter(e => e.live).map(e => e.claim);
   }
 
@@ -223,13 +243,13 @@ export class TrustView {
   grantOf(node: NodeId): Grant | undefined {
     this.fresh();
     const now = this.parts.clock.now();
-    return newest(this.liveGrants(node).filter(g => grantTime(g, now) === 'valid'));
+    return newest(this.liveGrants(nodeIdText(node)).filter(g => grantTime(g, now) === 'valid'));
   }
 
   /** Unlike grantOf, also one that has expired; never one that is void or revoked. */
   lastGrantOf(node: NodeId): Grant | undefined {
     this.fresh();
-    return newest(this.liveGrants(node));
+    return newest(this.liveGrants(nodeIdText(node)));
   }
 
   /** The highest revoked generation, -1 when the node was never revoked. */
@@ -314,8 +334,8 @@ export class TrustView {
   private nameIndex(): Map<string, Set<NodeIdText>> {
     if (this.names) return this.names;
     this.names = new Map();
-    for (const { claim, live } of this.parts.shelves.grant.entries()) {
-      if (live) this.indexName(claim.name, nodeIdText(claim.node));
+    for (const { claim, subject, live } of this.parts.shelves.grant.entries()) {
+      if (live) this.indexName(claim.name, subject);
     }
     return this.names;
   }
@@ -347,11 +367,9 @@ export class TrustView {
   }
 
   /** Claims of a kind that are kept, live or not. */
-  claims<K extends ClaimKind>(
-    kind: K,
-  ): { readonly claim: Shelves[K] extends Shelf<infer T> ? T : never; readonly live: boolean }[] {
+  claims<K extends ClaimKind>(kind: K): Kept<K>[] {
     this.fresh();
-    return [...this.shelf(kind).entries()] as never;
+    return [...this.shelf(kind).entries()] as unknown as Kept<K>[];
   }
 
   /** The same, grouped by what replaces what; the newest of each group first. */
@@ -372,13 +390,13 @@ export class TrustView {
   /** Of the other nodes with a live grant; with `everything`, of all that are kept. */
   otherLogs(everything: boolean): KeyLog[] {
     this.fresh();
-    const others = this.parts.logs.all().filter(log => !this.tree.admins.has(nodeIdText(log.node)));
+    const others = this.parts.logs.all().filter(log => !this.tree.admins.has(log.key));
     return everything ? others : others.filter(log => this.hasLiveGrant(log.node));
   }
 
   protected hasLiveGrant(node: NodeId): boolean {
     this.fresh();
-    return this.liveGrants(node).length > 0;
+    return this.liveGrants(nodeIdText(node)).length > 0;
   }
 }
 

@@ -215,11 +215,11 @@ test('a grant is valid within its time, give or take a day', () => {
   assert.ok(wantsRenewal(times, START + 15 * DAY));
 });
 
-const secret = (epoch: number, time: number, hash = new Uint8Array(32)): NetworkSecret =>
+const secret = (epoch: number, time: number, hash: Uint8Array = new Uint8Array(32)): NetworkSecret =>
   ({ epoch, secretHash: hash, time }) as NetworkSecret;
 
 test('the highest epoch is in force, then the highest hash; older ones open a catch-up for 30 days', () => {
-  const low = secretHash(primitives.hash.SHA256, random(32));
+  const low: Uint8Array = secretHash(primitives.hash.SHA256, random(32));
   const high = low.slice();
   high[0] = 255;
   low[0] = 0;
