@@ -24,6 +24,9 @@ export function dialPause(failures: number, random: Random): number {
   return nominal * (1 - DIAL_JITTER + 2 * DIAL_JITTER * unit);
 }
 
+/** A link that lasted this long was a good one: after it the pause begins anew, ms. */
+export const DIAL_STEADY_MS = 10_000;
+
 export interface DialLoopOptions {
   readonly timers: Timers;
   readonly random: Random;
@@ -60,6 +63,16 @@ export class DialLoop {
     else void this.round();
   }
 
+  /**
+   * A link has ended. One that lasted is replaced at once; one that ended soon counts as a failed round, so that two
+   * nodes that disagree do not dial each other without end.
+   * @param lastedMs how long it was up
+   */
+  lost(lastedMs: number): void {
+    if (lastedMs >= DIAL_STEADY_MS) this.wake();
+    else if (!this.stopped && this.running === undefined && this.pause === undefined) this.pauseAfterFailure();
+  }
+
   stop(): void {
     this.stopped = true;
     this.pause?.cancel();
@@ -76,15 +89,18 @@ export class DialLoop {
     const failure = await this.tryEach(addresses, attempt.signal);
     this.running = undefined;
     if (this.stopped) return;
-    if (failure === undefined || !this.options.wanted()) {
-      this.failures = 0;
-      if (this.again && this.options.wanted()) void this.round();
-      return;
-    }
+    if (failure !== undefined) this.options.onFailed(failure.error);
+    if (!this.options.wanted()) return;
+    if (this.again) void this.round();
+    else this.pauseAfterFailure();
+  }
+
+  private pauseAfterFailure(): void {
     this.failures++;
-    this.options.onFailed(failure.error);
-    const wait = this.again ? 0 : dialPause(this.failures, this.options.random);
-    this.pause = this.options.timers.after(wait, () => void this.round());
+    this.pause = this.options.timers.after(dialPause(this.failures, this.options.random), () => {
+      this.pause = undefined;
+      void this.round();
+    });
   }
 
   /** @returns undefined when one address led to a link, else the last error */

@@ -161,7 +161,7 @@ export class Peers {
     this.options.log.info('link-down', fields, 'a link has ended');
     if (code !== 'surplus' && !peer.connected) peer.problem = sentence;
     this.options.onChange();
-    if (!this.stopped) this.options.timers.soon(() => peer.dialer.wake());
+    if (code !== 'surplus') peer.dialer.lost(this.options.timers.now() - link.since);
   }
 
   // 2. Peers and who dials them.

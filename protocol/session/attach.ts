@@ -42,6 +42,7 @@ class Newcomer implements LinkHandler {
   dead: readonly Link[] = [];
   aged: Link | undefined;
   timer: Timer | undefined;
+  private hasVerdict = false;
 
   constructor(
     readonly link: Link,
@@ -49,7 +50,9 @@ class Newcomer implements LinkHandler {
   ) {}
 
   frame(type: number, body: Uint8Array): void {
-    this.slot.frame(this, type, body);
+    // On the short way of admission a side goes on behind its own verdict; the peer's then comes here, once.
+    if (type === FRAME.ADMIT && !this.hasVerdict) this.hasVerdict = true;
+    else this.slot.frame(this, type, body);
   }
 
   linkClosed(): void {
@@ -118,7 +121,8 @@ export class SessionSlot {
 
   frame(from: Newcomer, type: number, body: Uint8Array): void {
     const isExpected = this.isDecider ? this.takeAnswer(from, type, body) : this.takeQuestion(from, type, body);
-    if (!isExpected) {
+    // A skippable one may come late: ADMIT does, when both sides had nothing to hand over.
+    if (!isExpected && type % 2 === 0) {
       throw new WarrenError('protocol', `a frame of type ${type} before the attach is done`, { wire: 'protocol' });
     }
   }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { DIAL_PAUSE_FIRST_MS, DIAL_PAUSE_MAX_MS, DialLoop, dialPause } from '../../../daemon/peers/dial-loop.js';
+import { DIAL_PAUSE_FIRST_MS, DIAL_PAUSE_MAX_MS, DIAL_STEADY_MS, DialLoop, dialPause } from '../../../daemon/peers/dial-loop.js';
 import { suite, assert } from '../../helpers/suite.js';
 import { VirtualTime } from '../../helpers/virtual-time.js';
 
@@ -91,6 +91,39 @@ test('waking starts the pause anew; one attempt at a time', async () => {
   release();
   await tick();
   await tick();
+  loop.stop();
+});
+
+test('a link that ends soon makes the pause grow; one that lasted is replaced at once', async () => {
+  const { time, loop, dialed, state } = scene();
+  state.addresses = ['a:1'];
+  state.answer = () => {
+    state.wanted = false;
+    return Promise.resolve();
+  };
+  loop.wake();
+  await tick();
+  assert.is(dialed.length, 1);
+  for (let i = 0; i < 20; i++) {
+    state.wanted = true;
+    loop.lost(100);
+    time.advance(DIAL_PAUSE_FIRST_MS / 2);
+    await tick();
+    assert.is(dialed.length, 1 + i, `round ${i}: not at once`);
+    time.advance(2 * DIAL_PAUSE_MAX_MS);
+    await tick();
+    await tick();
+    assert.is(dialed.length, 2 + i);
+  }
+  const before = dialed.length;
+  state.wanted = true;
+  loop.lost(100);
+  time.advance(DIAL_PAUSE_MAX_MS / 2);
+  await tick();
+  assert.is(dialed.length, before, 'the pause has grown');
+  loop.lost(DIAL_STEADY_MS);
+  await tick();
+  assert.is(dialed.length, before + 1);
   loop.stop();
 });
 
