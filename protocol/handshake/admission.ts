@@ -8,7 +8,7 @@
  *   1. HAVE: each says what it has.
  *   2. ITEM … DONE, asked on by NEXT: each hands over what the other lacks.
  *   3. With the peer's last DONE in and the own one out, each judges: CLOSE with a code, or
- *      ITEM (a renewed or a joiner's new grant, registry records), SECRET, and ADMIT.
+ *      ITEM (a renewed or a joiner's new grant), SECRET, ITEM … (registry records, in rounds too), and ADMIT.
  *   4. With both ADMITs there, the link is admitted, or limited and closed.
  *
  * Who joins by invite judges last: it waits for the ADMIT that says that its grant and the secret have been told.
@@ -88,7 +88,14 @@ export interface AdmissionOptions {
   renew?(peer: NodeId): Uint8Array | undefined;
 }
 
-type Phase = 'new' | 'catch-up' | 'joining' | 'judged' | 'over';
+/** joining: waits for the inviter's ADMIT · telling: judged, the last is being handed over · judged: the own ADMIT is out */
+type Phase = 'new' | 'catch-up' | 'joining' | 'telling' | 'judged' | 'over';
+
+/** Why a link is good for the catch-up only. */
+interface Limit {
+  readonly code: Code;
+  readonly sentence: string;
+}
 
 export class Admission {
   private phase: Phase = 'new';
@@ -104,6 +111,7 @@ export class Admission {
   private skipped = 0;
   private ownAdmit: (Admit & { readonly why?: string }) | undefined;
   private peerAdmit: Admit | undefined;
+  private limit: Limit | undefined;
 
   constructor(private readonly options: AdmissionOptions) {
     const { established, trust, context } = options;
@@ -112,11 +120,6 @@ export class Admission {
     this.listener = new Listener(items => this.learn(items));
     const { peer, localDigest, localCatchUp } = established;
     this.isShort = !localCatchUp && !peer.catchUp && equal(localDigest, peer.digest);
-  }
-
-  /** True when nothing is handed over because nobody lacks anything. */
-  get isShortWay(): boolean {
-    return this.isShort;
   }
 
   private get joins(): boolean {
@@ -201,10 +204,12 @@ export class Admission {
   private onNext(): void {
     this.teller.next();
     this.judgeWhenTold();
+    this.admitWhenTold();
   }
 
   private onDone(more: boolean): void {
-    if (this.isShort || this.isToldAll) throw violation('DONE out of turn');
+    this.beforeAdmit('DONE');
+    if (this.isShort || (this.isToldAll && !more)) throw violation('DONE out of turn');
     this.listener.flush();
     if (more) return this.send(FRAME.NEXT, NEXT_BODY);
     this.isToldAll = true;
@@ -239,10 +244,19 @@ export class Admission {
   private judgeMember(): void {
     const verdict = this.renewed(judgeMember(this.options.trust, this.options.established.peer));
     if (verdict.kind === 'refused') return this.refuse(verdict.code, verdict.sentence);
-    const limit = this.limitOf(verdict);
     if (verdict.kind === 'admitted') this.tellSecrets();
-    if (!limit) this.teller.tellRecords();
-    this.admit(limit);
+    this.tellTheRest(this.limitOf(verdict));
+  }
+
+  private tellTheRest(limit: Limit | undefined): void {
+    this.phase = 'telling';
+    this.limit = limit;
+    if (!limit) this.teller.beginRecords();
+    this.admitWhenTold();
+  }
+
+  private admitWhenTold(): void {
+    if (this.phase === 'telling' && (this.limit || this.teller.isDone)) this.admit(this.limit);
   }
 
   /** An admin that meets a member whose grant is over, or due, gives it a new one. */
@@ -257,7 +271,7 @@ export class Admission {
   }
 
   /** Why the link is good for the catch-up only, if it is. */
-  private limitOf(verdict: Verdict): { readonly code: Code; readonly sentence: string } | undefined {
+  private limitOf(verdict: Verdict): Limit | undefined {
     if (verdict.kind !== 'admitted') return verdict;
     const { trust, established } = this.options;
     if (established.localCatchUp || established.peer.catchUp) {
@@ -295,8 +309,7 @@ export class Admission {
     const verdict = judgeMember(trust, peer);
     if (verdict.kind !== 'admitted') return this.refuse(verdict.code, verdict.sentence);
     this.tellSecrets();
-    this.teller.tellRecords();
-    this.admit(undefined);
+    this.tellTheRest(undefined);
   }
 
   // 3b. At a joiner.
@@ -321,7 +334,7 @@ export class Admission {
 
   // 4. The end.
 
-  private admit(limit: { readonly code: Code; readonly sentence: string } | undefined): void {
+  private admit(limit: Limit | undefined): void {
     const standing = limit ? 'limited' : 'admitted';
     this.phase = 'judged';
     this.ownAdmit = { standing, code: limit?.code ?? 'no-error', ...(limit && { why: limit.sentence }) };

@@ -41,6 +41,7 @@ export class Teller {
   private open: TrustItem[] = [];
   private records: TrustItem[] = [];
   private state: 'idle' | 'waiting' | 'done' = 'idle';
+  private endsWithDone = true;
 
   constructor(
     private readonly trust: AdmissionTrust,
@@ -48,12 +49,12 @@ export class Teller {
     private readonly send: Send,
   ) {}
 
-  /** All rounds are told. */
+  /** What was begun is told to the end. */
   get isDone(): boolean {
     return this.state === 'done';
   }
 
-  /** @param summary of the peer. @throws WarrenError `malformed` */
+  /** Tells all but registry records; ends with a DONE that offers no more. @throws WarrenError `malformed` */
   begin(summary: Uint8Array): void {
     const limits = { items: MAX_CATCH_UP_ITEMS, bytes: MAX_CATCH_UP_BYTES };
     const missing = this.trust.missingFrom(summary, limits);
@@ -62,16 +63,18 @@ export class Teller {
     this.round();
   }
 
+  /** Tells what waited for the verdict: the registry records. Only to a peer that is admitted; ADMIT follows instead of DONE. */
+  beginRecords(): void {
+    this.open = this.records.splice(0);
+    this.endsWithDone = false;
+    this.round();
+  }
+
   /** The peer asks for the next round. @throws WarrenError `protocol` if none was offered */
   next(): void {
     if (this.state !== 'waiting')
       throw new WarrenError('protocol', 'NEXT without a round to come', { wire: 'protocol' });
     this.round();
-  }
-
-  /** What waited for the verdict: the registry records. Only for a peer that is admitted. */
-  tellRecords(): void {
-    for (const item of this.records.splice(0)) this.tell(item);
   }
 
   tell(item: TrustItem): void {
@@ -89,7 +92,7 @@ export class Teller {
     for (const item of this.open.splice(0, ROUND_ITEMS)) this.tell(item);
     const more = this.open.length > 0;
     this.state = more ? 'waiting' : 'done';
-    this.send(FRAME.DONE, encodeDone(more));
+    if (more || this.endsWithDone) this.send(FRAME.DONE, encodeDone(more));
   }
 }
 

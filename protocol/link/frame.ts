@@ -54,7 +54,7 @@ export const FRAME = {
   DONE: 0x54,
   NEXT: 0x56,
   SECRET: 0x58,
-  // odd: a session that has begun already passes over it
+  // odd: passed over by a session that has begun already
   ADMIT: 0x5b,
 } as const;
 

@@ -42,6 +42,7 @@ import {
   publish,
   rotate,
   run,
+  statementsOf,
   type Meeting,
   type TestMember,
 } from './members.js';
@@ -181,7 +182,7 @@ test(
   'a node that rotated many times while the other was away catches up in one link',
   () => {
     const [a, b] = network('b') as [TestMember, TestMember];
-    const times = full(150, 1000);
+    const times = full(70, 1000);
     for (let i = 0; i < times; i++) rotate(b);
     const meeting = meet(b, a);
     assert.equal(outcomes(meeting), ['admitted', 'admitted']);
@@ -214,6 +215,28 @@ test('registry records are told to nobody before it is admitted', () => {
   assert.equal(outcomes(meet(b, a)), ['admitted', 'admitted']);
   assert.is(b.store.claims('registry').length, 1);
 });
+
+test(
+  'many registry records come in rounds too',
+  () => {
+    const [a, b] = network('b') as [TestMember, TestMember];
+    const count = 2 * ROUND_ITEMS + 1;
+    for (let i = 0; i < count; i++) {
+      const node = newcomer(`n${i}`, a);
+      a.store.addAll(statementsOf(node));
+      a.store.add(issueGrant(a.store, pen(a), { node: node.keys.nodeId, name: `n${i}` }));
+      a.store.add(publish(node, 1));
+    }
+    const { dialer, acceptor } = meet(b, a);
+    assert.equal(outcomes({ dialer, acceptor }), ['admitted', 'admitted']);
+    assert.is(b.store.claims('registry').length, count);
+    // Statements and grants: 5 rounds, so 4 questions; records: 3 rounds, so 2.
+    assert.is(acceptor.log.filter(f => f === 'NEXT').length, 4 + 2);
+    assert.is(dialer.log.filter(f => f === 'DONE').length, 5 + 2);
+    assert.ok(equalStores(a, b));
+  },
+  { deadline: 60_000 },
+);
 
 // ── who is refused ─────────────────────────────────────────────────────────────────────────────────────────────────
 
