@@ -13,6 +13,8 @@ export async function closeGently(server: Server, sockets: ReadonlySet<Socket>, 
   }, ms);
   try {
     await closed;
+    // the server is closed before the last sockets have told so
+    await Promise.all([...sockets].map(socket => new Promise(resolve => socket.once('close', resolve))));
   } finally {
     clearInterval(sweep);
     clearTimeout(late);

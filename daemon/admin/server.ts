@@ -14,7 +14,7 @@ import { WarrenError } from '../../protocol/errors.js';
 import { codeOf } from '../home/atomic.js';
 import { listenPrivate } from '../home/socket.js';
 import { errorFields, type Log } from '../observe/log.js';
-import type { AdminApi } from './api.js';
+import type { AdminApi, StreamCarrier } from './api.js';
 import { closeGently } from './close.js';
 import { serveLogs } from './logs.js';
 import { badRequest, notFound, RequestProblem, statusOf, tooLarge, toErrorReply, wrongMethod } from './problems.js';
@@ -158,10 +158,20 @@ class AdminService {
       if (socket.destroyed) return;
       socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\n\r\n`);
       if (head.length > 0) socket.unshift(head);
-      carry(socket);
+      this.handOver(request, socket, carry);
     } catch (error) {
       this.note(request, error);
       refuseRaw(socket, error);
+    }
+  }
+
+  /** After the 101 the connection carries the service's bytes: an error can only end it. */
+  private handOver(request: IncomingMessage, socket: Duplex, carry: StreamCarrier): void {
+    try {
+      carry(socket);
+    } catch (error) {
+      this.note(request, error);
+      socket.destroy();
     }
   }
 

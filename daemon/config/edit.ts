@@ -45,11 +45,11 @@ export function removeService(name: string): Edit {
 
 /** @param listen PORT | HOST:PORT | unix:PATH, at least one */
 export function setTunnel(service: string, listen: readonly string[]): Edit {
-  const [first] = listen;
+  const [first, ...rest] = listen.map(portAsNumber);
   return {
     section: 'tunnels',
     key: service,
-    value: { listen: listen.length === 1 && first !== undefined ? first : listen },
+    value: { listen: first === undefined || rest.length > 0 ? [first ?? 0, ...rest] : first },
   };
 }
 
@@ -64,6 +64,11 @@ export function setNode(node: NodeEdit): readonly Edit[] {
   );
 }
 
+/** A bare port needs no quotes. */
+function portAsNumber(text: string): string | number {
+  return /^(0|[1-9]\d{0,4})$/.test(text) ? Number(text) : text;
+}
+
 const SERVICE_KEYS = ['target', 'version', 'description', 'tags', 'allow', 'deny'] as const;
 
 /** In the order of the documentation. */
@@ -71,7 +76,8 @@ function withoutEmpty(service: ServiceEdit): Plain {
   const out: Record<string, Plain> = {};
   for (const key of SERVICE_KEYS) {
     const value = service[key];
-    if (value !== undefined && value.length > 0) out[key] = value;
+    if (value !== undefined && value.length > 0)
+      out[key] = typeof value === 'string' && key === 'target' ? portAsNumber(value) : value;
   }
   return out;
 }

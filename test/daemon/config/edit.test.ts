@@ -55,7 +55,7 @@ test('a new service is one new line; every other byte stays', () => {
   const after = edited(WRITTEN, setService('web', { target: '8000', tags: ['x', 'true'], description: 'It is: [so]' }));
   assert.equal(differing(WRITTEN, after), {
     gone: [],
-    fresh: ['    web: { target: "8000", description: "It is: [so]", tags: [x, "true"] }'],
+    fresh: ['    web: { target: 8000, description: "It is: [so]", tags: [x, "true"] }'],
   });
   assert.is(after.indexOf('web:') < after.indexOf('# what we use'), true);
   assert.is(after.length, WRITTEN.length + differing(WRITTEN, after).fresh[0]!.length + 1);
