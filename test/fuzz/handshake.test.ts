@@ -136,7 +136,7 @@ test(
   () => {
     const clock = new VirtualTime();
     const [a, b] = [makeNode('a', clock), makeNode('b', clock)];
-    for (let i = 0; i < ROUNDS / 4; i++) {
+    for (let i = 0; i < full(500, 100_000); i++) {
       const initiator = new Initiator(a.ctx, { suite: i % 8 === 0 ? 'ChaChaPoly' : 'AESGCM', psk: keys });
       const responder = respond(b, initiator.preface, [keys]);
       const first = initiator.first();
