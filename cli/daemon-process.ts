@@ -15,7 +15,9 @@ import type { World } from './world.js';
 export const START_TIMEOUT_MS = 60_000;
 /** Until one with `--join` must have joined. */
 export const JOIN_TIMEOUT_MS = 120_000;
-/** What a daemon that failed to start is given to end by itself, and then after SIGTERM, before it is killed. */
+/** What a daemon that has said that it failed is given to end by itself. */
+const FAILED_TIMEOUT_MS = 1_000;
+/** And any daemon after SIGTERM, before it is killed. */
 const END_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 
@@ -86,8 +88,7 @@ export class DaemonProcess {
     }
     if (reply?.kind === 'ready') return reply;
     if (reply?.kind === 'failed') {
-      await this.#endsWithin(END_TIMEOUT_MS);
-      await this.end();
+      if (!(await this.#endsWithin(FAILED_TIMEOUT_MS))) await this.end();
       throw new WarrenError(reply.code, reply.message, reply.hint === undefined ? {} : { hint: reply.hint });
     }
     throw new WarrenError('internal', `the daemon ended before it was ready (${describe(await this.ended)})`, {
