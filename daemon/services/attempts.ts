@@ -5,7 +5,7 @@ import type { Code } from '../../protocol/codes.js';
 import { WarrenError, type ErrorCode } from '../../protocol/errors.js';
 import { errorFields } from '../observe/log.js';
 import type { Balancer } from './balancer.js';
-import { codeWords } from './code-words.js';
+import { codeHint, codeWords } from './code-words.js';
 import { MAX_ATTEMPTS } from './limits.js';
 import { openLocal, type Answerer } from './local-stream.js';
 import type { Instance, Mesh, OpenRequest, ServiceStream, StreamHandler } from './mesh.js';
@@ -61,7 +61,7 @@ export class Attempts {
   /** The stream was refused before it was opened. @returns whether another instance may be asked, no byte being lost */
   refused(code: Code, dialed: boolean): boolean {
     this.code = code;
-    return !dialed && TRY_ANOTHER.has(code);
+    return TRY_ANOTHER.has(code);
   }
 
   /** What to tell whoever asked for the stream. */
@@ -72,7 +72,9 @@ export class Attempts {
         hint: 'See what there is with: warren services',
       });
     const code = ERROR_CODE.get(this.code) ?? 'unreachable';
-    return new WarrenError(code, `${service} on ${this.instance.name}: ${codeWords(this.code)}.`);
+    return new WarrenError(code, `${service} on ${this.instance.name}: ${codeWords(this.code)}.`, {
+      hint: codeHint(this.code),
+    });
   }
 }
 

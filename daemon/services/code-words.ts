@@ -13,6 +13,18 @@ const WORDS: Partial<Record<Code, string>> = {
   limit: 'it carries as many connections as it may',
 };
 
+const HINTS: Partial<Record<Code, string>> = {
+  denied: 'The host that exposes it decides: warren expose NAME TARGET --allow THIS-NODE.',
+  'no-service': 'See what there is with: warren services',
+  refused: 'Check that the service runs on the host that exposes it.',
+  'dial-timeout': 'Check that the service runs on the host that exposes it.',
+};
+
+/** What can be done about it. */
+export function codeHint(code: Code): string {
+  return HINTS[code] ?? 'Try again; see how the nodes are connected with: warren status';
+}
+
 export function codeWords(code: Code): string {
   return WORDS[code] ?? `the stream ended with the code ${code}`;
 }

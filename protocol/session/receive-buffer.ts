@@ -29,6 +29,13 @@ export class ReceiveBuffer {
     return this.received === this.size;
   }
 
+  /** Bytes that wait for a gap in front of them to be closed. */
+  get ahead(): number {
+    let bytes = 0;
+    for (const piece of this.pieces) bytes += piece.length;
+    return bytes;
+  }
+
   /** What WINDOW tells: FIN counts as one more. */
   get told(): number {
     return this.isComplete ? this.received + 1 : this.received;

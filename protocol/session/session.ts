@@ -182,8 +182,15 @@ export class Session implements StreamOwner, LaneOwner {
       bytesResent: this.counts.resent,
       granted: this.budget.granted,
       retained: this.budget.retained,
+      heldOutOfOrder: this.bytesAhead(),
       resumptions: this.counts.resumptions,
     };
+  }
+
+  private bytesAhead(): number {
+    let bytes = 0;
+    for (const stream of this.streams.values()) bytes += stream.bytesAhead;
+    return bytes;
   }
 
   // ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -412,6 +419,10 @@ export class Session implements StreamOwner, LaneOwner {
   sent(fresh: number, again: number): void {
     this.counts.sent += fresh;
     this.counts.resent += again;
+  }
+
+  drains(stream: Stream): void {
+    this.timers.soon(() => stream.drain());
   }
 
   closed(stream: Stream): void {

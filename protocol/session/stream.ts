@@ -40,6 +40,8 @@ export interface StreamOwner {
   starves(stream: Stream): void;
   /** Payload has been put into a record. @param again bytes that had been sent before */
   sent(fresh: number, again: number): void;
+  /** `stream.drain()` is to be called when this is over. */
+  drains(stream: Stream): void;
   /** Both directions have ended. */
   closed(stream: Stream): void;
   /** Nothing is left to tell. */
@@ -114,6 +116,11 @@ export class Stream implements Flow {
 
   // ── for the user ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Bytes received out of order. */
+  get bytesAhead(): number {
+    return this.receiving.ahead;
+  }
+
   get state(): StreamState {
     return this.isClosed ? 'closed' : this.isOpen ? 'open' : 'opening';
   }
@@ -142,7 +149,7 @@ export class Stream implements Flow {
       this.owner.budget.retain(chunk.length);
       this.owner.hasData(this);
     }
-    if (this.sending.retained > this.bound()) this.isPaused = true;
+    if (this.sending.retained > this.bound() || this.sending.unsent > this.owner.limits.retain.unsent) this.isPaused = true;
     return !this.isPaused;
   }
 
@@ -217,6 +224,7 @@ export class Stream implements Flow {
     if (this.resetWith !== undefined) return 0;
     const fresh = this.receiving.push(offset, bytes, this.credit.limit, chunk => this.deliver(chunk));
     if (this.resetWith !== undefined) return fresh;
+    this.credit.noteReceived(this.receiving.received);
     if (!this.checkFin()) this.noteProgress();
     return fresh;
   }
@@ -349,6 +357,7 @@ export class Stream implements Flow {
       const fresh = sending.highest - before;
       this.bytesSent += fresh;
       this.owner.sent(fresh, max - fresh);
+      if (this.canDrain) this.owner.drains(this);
     }
     if (this.hasFin && draft.frame(FRAME.FIN, encodeFin({ stream: this.id, size: sending.end }))) {
       this.isFinSent = true;
@@ -452,7 +461,17 @@ export class Stream implements Flow {
   }
 
   private checkDrain(): void {
-    if (!this.isPaused || this.sending.retained > this.bound() / 2) return;
+    if (this.canDrain) this.drain();
+  }
+
+  private get canDrain(): boolean {
+    const { retained, unsent } = this.sending;
+    return this.isPaused && retained <= this.bound() / 2 && unsent <= this.owner.limits.retain.unsent / 2;
+  }
+
+  /** There is room again; found out while sending, this is told at the end of the turn. */
+  drain(): void {
+    if (!this.canDrain) return;
     this.isPaused = false;
     if (!this.isClosed && !this.hasEnded) this.handler?.drain?.();
   }

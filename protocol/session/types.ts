@@ -62,6 +62,8 @@ export interface SessionStats {
   readonly granted: number;
   /** bytes kept for sending again */
   readonly retained: number;
+  /** bytes received out of order that wait for those in front of them */
+  readonly heldOutOfOrder: number;
   /** times that a link has taken the session on after it had none */
   readonly resumptions: number;
 }

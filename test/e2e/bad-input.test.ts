@@ -168,14 +168,14 @@ test('tokens: truncated, mistyped, expired, used by another, from another networ
   const joiner = lab.host('joiner');
   await joiner.up();
   await unchanged(joiner, async () => {
-    refused(await joiner.warren(['join', token.slice(0, -9)]), 1, /token/i);
+    refused(await joiner.warren(['join', token.slice(0, -9)]), 1, /cut off/i);
     const at = 20;
     refused(
       await joiner.warren(['join', token.slice(0, at) + (token[at] === 'a' ? 'b' : 'a') + token.slice(at + 1)]),
       1,
-      /token/i,
+      /mistyped/i,
     );
-    refused(await joiner.warren(['join', 'hello']), 1, /token/i);
+    refused(await joiner.warren(['join', 'hello']), 1, /invite/i);
     refused(await joiner.warren(['join', '@/nowhere']), 1, /nowhere/);
   });
   const second = lab.host('second');
