@@ -121,6 +121,8 @@ export interface Limits {
     readonly process: number;
     readonly peer: number;
     readonly stream: number;
+    /** What a stream may keep that was not even sent. */
+    readonly unsent: number;
     /** What a stream may keep whatever the others do. */
     readonly least: number;
   };
@@ -177,7 +179,7 @@ export const DEFAULT_LIMITS: Limits = {
     pool: 4 * MiB,
     growthShare: 0.75,
   },
-  retain: { process: 256 * MiB, peer: 128 * MiB, stream: 32 * MiB, least: 64 * KiB },
+  retain: { process: 256 * MiB, peer: 128 * MiB, stream: 32 * MiB, unsent: 256 * KiB, least: 64 * KiB },
   rates: {
     opens: { perSecond: 10_000, burst: 20_000 },
     resets: { perSecond: 2_000, burst: 10_000 },

@@ -11,6 +11,8 @@ const SPARSE_QUANTUM = 16 * 1024;
 const SPARSE_BURST = 256 * 1024;
 /** A turn of a heavy stream, bytes; a whole record if those are larger, so that a record is of one stream. */
 const HEAVY_QUANTUM = 16 * 1024;
+/** A DATA frame of this size ends its record: the receiver can then hand the record's memory on without a copy. */
+const OWN_RECORD = 32 * 1024;
 /** DATA frames smaller than this are not worth it when there is more to send: the record ends instead. */
 const LEAST_PAYLOAD = 512;
 
@@ -90,6 +92,7 @@ export class Scheduler {
       if (sent > 0) this.sparseBytes = 0;
       if (!hasWork(turn.flow)) this.retire(this.heavy, turn);
       else if (turn.deficit <= 0) this.heavy.push(this.heavy.shift()!);
+      if (sent >= OWN_RECORD && this.heavy[0] !== turn) draft.overflowed = true;
     }
   }
 

@@ -149,7 +149,8 @@ export class Stream implements Flow {
       this.owner.budget.retain(chunk.length);
       this.owner.hasData(this);
     }
-    if (this.sending.retained > this.bound() || this.sending.unsent > this.owner.limits.retain.unsent) this.isPaused = true;
+    if (this.sending.retained > this.bound() || this.sending.unsent > this.owner.limits.retain.unsent)
+      this.isPaused = true;
     return !this.isPaused;
   }
 

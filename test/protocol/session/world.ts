@@ -7,7 +7,8 @@ import type { Established } from '../../../protocol/handshake/types.js';
 import type { NodeId } from '../../../protocol/identity/node-id.js';
 import { DEFAULT_LIMITS, type Limits } from '../../../protocol/limits.js';
 import { Link, type LinkEnd, type LinkPort } from '../../../protocol/link/index.js';
-import { ProcessBudget, Session, SessionSlot, type OpenRequest, type Stream, type StreamHandler } from '../../../protocol/session/index.js'; // prettier-ignore
+import { ProcessBudget, SessionSlot } from '../../../protocol/session/index.js';
+import type { OpenRequest, Session, Stream, StreamHandler } from '../../../protocol/session/index.js';
 import { Dice, VirtualTimers } from './virtual.js';
 
 export const primitives: Primitives = await loadPrimitives();
@@ -63,7 +64,8 @@ class Direction {
   buffered = 0;
   delivered = 0;
   private queue: Uint8Array[] = [];
-  private freeAt = 0;
+  private sentAt = 0;
+  private arrivesAt = 0;
   private isBroken = false;
 
   constructor(
@@ -85,15 +87,12 @@ class Direction {
     const [low, high] = this.options.delay ?? [0, 0];
     const { rate } = this.options;
     const now = this.timers.monotonic();
-    let bytes = 0;
-    for (const chunk of this.queue) bytes += chunk.length;
     const pieces = this.cut();
     this.queue = [];
     for (const piece of pieces) {
-      const transmit = rate === undefined ? 0 : piece.length / rate;
-      const leaves = Math.max(now, this.freeAt - low) + transmit;
-      const at = Math.max(this.freeAt, leaves + low + this.dice.next() * (high - low));
-      this.freeAt = at;
+      this.sentAt = Math.max(now, this.sentAt) + (rate === undefined ? 0 : piece.length / rate);
+      const at = Math.max(this.arrivesAt, this.sentAt + low + this.dice.next() * (high - low));
+      this.arrivesAt = at;
       this.timers.after(at - now, () => this.deliver(piece));
     }
   }
