@@ -113,8 +113,9 @@ export function raw(path: string, first: string): { socket: Socket; text: () => 
   return { socket, text: () => text, closed: new Promise(resolve => socket.on('close', () => resolve())) };
 }
 
-export async function until(check: () => boolean, what: string): Promise<void> {
-  for (let i = 0; i < 400; i++) {
+/** @param ms until it is a failure */
+export async function until(check: () => boolean, what: string, ms = 2_000): Promise<void> {
+  for (const end = Date.now() + ms; Date.now() < end;) {
     if (check()) return;
     await new Promise(resolve => setTimeout(resolve, 5));
   }
