@@ -34,6 +34,7 @@ import type { Change } from './config/diff.js';
 import { removeService, removeTunnel, setService, setTunnel } from './config/edit.js';
 import { reloadConfig, type Undo } from './config/reload.js';
 import type { Config, ServiceConfig } from './config/types.js';
+import { collectGarbage } from './observe/collect.js';
 import { errorFields, type LogLevel } from './observe/log.js';
 import { linkInfo, isoTime, peerInfos } from './peers/peer-info.js';
 import { instancesView, serviceKey, servicesView } from './services/index.js';
@@ -114,9 +115,8 @@ export class Api implements AdminApi {
     ];
   }
 
-  diagnostics(): Diagnostics {
-    // A collection first, where the process was started with --expose-gc: so that figures can be compared.
-    globalThis.gc?.();
+  diagnostics({ collect }: { readonly collect: boolean } = { collect: false }): Diagnostics {
+    if (collect) collectGarbage();
     const { rss, heapUsed, external } = process.memoryUsage();
     const { peers, sockets, timers, budget, listeners, exposed, tunnels, connections } = this.parts;
     const sessions = peers.all().flatMap(peer => (peer.slot.session === undefined ? [] : [peer.slot.session.stats()]));

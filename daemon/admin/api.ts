@@ -51,7 +51,8 @@ export type StreamCarrier = (socket: Duplex) => void;
 export interface AdminApi {
   readonly logs: LogSource;
   status(): Later<Status>;
-  diagnostics(): Later<Diagnostics>;
+  /** @param options collect: frees what is garbage first, so that figures can be compared */
+  diagnostics(options?: { readonly collect: boolean }): Later<Diagnostics>;
   peers(): Later<PeersReply>;
   /** @param node name or node ID */
   removePeer(node: string): Later<Done>;

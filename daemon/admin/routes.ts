@@ -59,6 +59,7 @@ const remove = (path: string) => ({ method: 'DELETE', path, changes: true }) as 
 export const ROUTES: readonly Route[] = [
   reads(PATHS.status, api => api.status()),
   reads(PATHS.diagnostics, api => api.diagnostics()),
+  takes(post(PATHS.diagnostics, false), emptyBody, api => api.diagnostics({ collect: true })),
   reads(PATHS.peers, api => api.peers()),
   takes(remove(PATHS.peer), emptyBody, (api, _, node) => api.removePeer(checkNode(node))),
   takes(post(PATHS.ping, false), pingBody, (api, body, node, asked) => api.ping(checkNode(node), body, asked)),

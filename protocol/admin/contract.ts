@@ -14,7 +14,7 @@ export const ADMIN_MAX_BODY = 64 * 1024;
 
 export const PATHS = {
   status: '/v1/status', // GET → Status
-  diagnostics: '/v1/diagnostics', // GET → Diagnostics
+  diagnostics: '/v1/diagnostics', // GET → Diagnostics · POST → Diagnostics after a forced garbage collection
   peers: '/v1/peers', // GET → PeersReply
   peer: '/v1/peers/:node', // DELETE → Done
   ping: '/v1/peers/:node/ping', // POST PingRequest → PingReply

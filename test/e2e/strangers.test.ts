@@ -118,7 +118,7 @@ test(
       await pool(count, 24, async i =>
         assert.is((await provoke(opening(i))).length, 0, `opening ${i % 7} was answered`),
       );
-      return (await a.diagnostics()).rssBytes;
+      return (await a.collected()).rssBytes;
     };
     await half();
     const middle = await half();

@@ -1,5 +1,4 @@
 /** Bytes through real daemons: bulk both ways, half-close, many streams, short connections, a stalled reader. */
-import { once } from 'node:events';
 import type net from 'node:net';
 import { Lab, until, type Host } from '../helpers/hosts.js';
 import { dial, echo, exchange, pool, readAll, sendBytes, startService } from '../helpers/traffic.js';
@@ -29,13 +28,14 @@ async function service(name: string, onConnection: (socket: net.Socket) => void)
   return listen;
 }
 
-/** What both daemons hold when nothing goes on. */
-async function idle(): Promise<{ streams: number; sockets: number; rss: number }> {
-  return until('the daemons are idle', async () => {
+/** What both daemons hold when nothing goes on, garbage collected. */
+async function idle(): Promise<{ sockets: number; rss: number }> {
+  await until('the daemons are idle', async () => {
     const [a, b] = [await exposer.diagnostics(), await caller.diagnostics()];
-    if (a.streams + b.streams > 0) return undefined;
-    return { streams: 0, sockets: a.sockets + b.sockets, rss: Math.max(a.rssBytes, b.rssBytes) };
+    return a.streams + b.streams === 0;
   });
+  const [a, b] = [await exposer.collected(), await caller.collected()];
+  return { sockets: a.sockets + b.sockets, rss: Math.max(a.rssBytes, b.rssBytes) };
 }
 
 test(
@@ -78,7 +78,7 @@ test('half-close: a client that has ended still gets its answer, and the other w
 test('a connection that the target resets is reset for the caller', async () => {
   const listen = await service('resetting', socket => void socket.once('data', () => socket.resetAndDestroy()));
   const socket = await dial(listen);
-  const broken = once(socket, 'close');
+  const broken = new Promise(resolve => socket.once('close', resolve));
   const error = new Promise<NodeJS.ErrnoException>(resolve => socket.once('error', resolve));
   socket.write('x');
   await broken;
@@ -133,7 +133,9 @@ test(
     const source = await service('source', socket => void sendBytes(socket, size).catch(() => undefined));
     const timed = async (): Promise<number> => {
       const started = process.hrtime.bigint();
-      const got = await readAll(await dial(source));
+      const socket = await dial(source);
+      const got = await readAll(socket);
+      socket.destroy();
       assert.is(got.bytes, size);
       return Number(process.hrtime.bigint() - started) / 1e9;
     };

@@ -117,15 +117,26 @@ export class Host {
       .listen;
   }
 
-  /** GET on the admin socket. */
+  /** What the daemon holds now. */
   diagnostics(): Promise<Diagnostics> {
+    return this.ask('GET');
+  }
+
+  /** The same after a forced garbage collection. */
+  collected(): Promise<Diagnostics> {
+    return this.ask('POST');
+  }
+
+  private ask(method: string): Promise<Diagnostics> {
     return new Promise((resolve, reject) => {
-      const request = http.get({ socketPath: join(this.home, 'admin.sock'), path: '/v1/diagnostics' }, response => {
+      const where = { socketPath: join(this.home, 'admin.sock'), path: '/v1/diagnostics', method };
+      const request = http.request(where, response => {
         let body = '';
         response.on('data', (chunk: Buffer) => (body += chunk.toString()));
         response.on('end', () => resolve(JSON.parse(body) as Diagnostics));
       });
       request.on('error', reject);
+      request.end();
     });
   }
 

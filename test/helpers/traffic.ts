@@ -46,15 +46,24 @@ export async function sendBytes(socket: net.Socket, total: number): Promise<stri
     const piece = total - sent < block.length ? block.subarray(0, total - sent) : block;
     hash.update(piece);
     sent += piece.length;
-    if (!socket.write(piece)) await Promise.race([once(socket, 'drain'), closed(socket)]);
+    if (!socket.write(piece)) await drained(socket);
     if (socket.destroyed) throw new Error(`closed after ${sent} of ${total} bytes`);
   }
   socket.end();
   return hash.digest('hex');
 }
 
-async function closed(socket: net.Socket): Promise<void> {
-  await once(socket, 'close').catch(() => undefined);
+/** The socket takes bytes again, or is gone. */
+function drained(socket: net.Socket): Promise<void> {
+  return new Promise(resolve => {
+    const done = (): void => {
+      socket.off('drain', done);
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('drain', done);
+    socket.on('close', done);
+  });
 }
 
 /** Reads to the end; resolves to length and SHA-256, rejects when the connection breaks. */
