@@ -60,7 +60,7 @@ export class Opening {
     this.remote = endOf(socket.remoteAddress, socket.remotePort) ?? 'unknown';
     // Whatever breaks, 'close' follows.
     socket.on('error', () => undefined);
-    socket.on('close', () => this.finish());
+    socket.on('close', () => this.place?.done());
   }
 
   /** @param place from the guard, which calls `drop` when it takes it away */
@@ -157,10 +157,5 @@ export class Opening {
     this.over = true;
     this.machine?.destroy();
     this.socket.destroy();
-  }
-
-  private finish(): void {
-    this.place?.done();
-    this.over = true;
   }
 }

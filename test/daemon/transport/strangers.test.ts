@@ -8,7 +8,7 @@ import { toSubprotocol } from '../../../protocol/handshake/preface.js';
 import { MAGIC } from '../../../protocol/handshake/wire.js';
 import { seededRandom } from '../../helpers/random.js';
 import { eventually, readAll } from '../../helpers/sockets.js';
-import { suite, assert, full } from '../../helpers/suite.js';
+import { suite, assert, full, isFull } from '../../helpers/suite.js';
 import { makeNode } from '../../protocol/handshake/nodes.js';
 import { NETWORK_KEYS, call, station, type Station } from './loopback.js';
 
@@ -191,7 +191,7 @@ test('the deadline cuts who says nothing, dribbles, or stalls after its proof', 
   ]);
   for (const { bytes, ms } of results) {
     assert.is(bytes.length, 0);
-    assert.ok(ms >= 250 && ms < 1_500, `${ms} ms`);
+    assert.ok(ms >= 250 && ms < 5_000, `${ms} ms`);
   }
   assert.is(s.listener.halfOpen, 0);
   await s.close();
@@ -220,6 +220,29 @@ test('the cap of a source lets its newest in and leaves other sources alone', as
   await s.close();
 });
 
+test('who has proven the secret keeps its place in a flood, over both transports', async () => {
+  const s = await station({ limits: { perSource: 8, total: 8, deadlineMs: 60_000 } });
+  let gone = 0;
+  const hold = (opening?: Uint8Array | string): net.Socket => {
+    const socket = net.connect(s.port, '127.0.0.1');
+    socket.on('error', () => undefined);
+    socket.on('close', () => gone++);
+    if (opening !== undefined) socket.write(opening);
+    return socket.resume();
+  };
+  const members = [hold(firstFlight().preface), hold(upgradeRequest(toSubprotocol(firstFlight().preface)))];
+  await eventually('the members hold places', () => s.listener.halfOpen === 2);
+  await later(30);
+  const strangers = Array.from({ length: 30 }, () => hold());
+  await eventually('only the newest strangers are left', () => gone === 24);
+  await later(30);
+  assert.is(gone, 24);
+  assert.ok(members.every(socket => !socket.readableEnded && !socket.destroyed));
+  for (const socket of [...members, ...strangers]) socket.destroy();
+  await eventually('all places are free', () => s.listener.halfOpen === 0);
+  await s.close();
+});
+
 test('members connect without delay while 600 strangers hold sockets and keep coming', async () => {
   const s = await station({ limits: { perSource: 32, total: 256, deadlineMs: 60_000 } });
   const strangers: net.Socket[] = [];
@@ -241,7 +264,7 @@ test('members connect without delay while 600 strangers hold sockets and keep co
     link.transport.abort();
   }
   clearInterval(more);
-  assert.ok(slowest < 1_000, `${slowest} ms`);
+  assert.ok(slowest < 5_000, `${slowest} ms`);
   assert.ok(s.listener.halfOpen <= 256);
   for (const socket of strangers) socket.destroy();
   await eventually('all places are free', () => s.listener.halfOpen === 0);
@@ -305,27 +328,33 @@ test(
       await new Promise(resolve => socket.once('data', resolve));
       socket.destroy();
     }
-    const half = async (from: number, to: number): Promise<number> => {
-      for (let i = from; i < to; i += 20) {
-        const batch = Array.from({ length: 20 }, (_, k) => assorted(s, i + k, recorded));
+    let done = 0;
+    const round = async (size: number): Promise<NodeJS.MemoryUsage> => {
+      for (const end = done + size; done < end; done += 20) {
+        const batch = Array.from({ length: 20 }, (_, k) => assorted(s, done + k, recorded));
         for (const answer of await Promise.all(batch)) assert.ok(answer.length === 0 || answer.toString() === BARE_404);
       }
       await eventually('no place is held', () => s.listener.halfOpen === 0);
       collect();
       await later(20);
       collect();
-      return process.memoryUsage().rss;
+      return process.memoryUsage();
     };
-    await half(0, 500);
-    const first = await half(500, 1_000);
-    const second = await half(1_000, full(1_500, 6_000));
-    assert.ok(second - first < 5 * MIB, `grew by ${((second - first) / MIB).toFixed(1)} MiB`);
+    await round(full(300, 2_500));
+    const first = await round(full(300, 2_500));
+    const second = await round(full(400, 2_500));
+    const used = (memory: NodeJS.MemoryUsage): number => memory.heapUsed + memory.external;
+    const grown = (used(second) - used(first)) / MIB;
+    assert.ok(grown < 1, `${grown.toFixed(1)} MiB more in use`);
+    // What the process holds comes to rest only after some thousand of them.
+    const held = (second.rss - first.rss) / MIB;
+    if (isFull) assert.ok(held < 5, `${held.toFixed(1)} MiB more held`);
     assert.is(s.accepted.length, 0);
     const link = await call(s.address);
     link.transport.abort();
     await s.close();
   },
-  { deadline: full(20_000, 60_000) },
+  { deadline: full(40_000, 300_000) },
 );
 
 test.run();
