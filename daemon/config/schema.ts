@@ -3,7 +3,7 @@
  * as Map, so that no name is special) and names the place of the first problem; load.ts turns the place into a line.
  */
 import * as v from 'valibot';
-import { WarrenError } from '../../protocol/errors.js';
+import type { WarrenError } from '../../protocol/errors.js';
 import {
   checkNodeName,
   checkServiceName,
@@ -63,9 +63,7 @@ function ruled(rule: (text: string) => unknown) {
     try {
       rule(dataset.value);
     } catch (error) {
-      addIssue({
-        message: error instanceof WarrenError ? `${error.message}\n${error.hint ?? ''}` : 'cannot be used\n',
-      });
+      addIssue({ message: `${(error as WarrenError).message}\n${(error as WarrenError).hint ?? ''}` });
     }
   });
 }
@@ -219,8 +217,7 @@ function checkEntryName(key: string, path: Path): void {
   try {
     checkServiceName(key);
   } catch (error) {
-    if (!(error instanceof WarrenError)) throw error;
-    throw new ConfigProblem(path, error.message, error.hint ?? '', true);
+    throw new ConfigProblem(path, (error as WarrenError).message, (error as WarrenError).hint ?? '', true);
   }
 }
 

@@ -108,6 +108,37 @@ test('a file that cannot be read, is too long or is not text is refused with its
   });
 });
 
+test('what is too long or too much is refused, its name cut', () => {
+  const list = (n: number): string => `[${Array.from({ length: n }, (_, i) => `x${i}`).join(', ')}]`;
+  const many = (section: string, n: number, value: string): string =>
+    `${section}:\n${Array.from({ length: n }, (_, i) => `  s${i}: ${value}\n`).join('')}`;
+  const told = (text: string): string => {
+    try {
+      parse(text);
+    } catch (error) {
+      return (error as WarrenError).message;
+    }
+    return 'accepted';
+  };
+  assert.is(told(`services: { a: { target: 1, allow: ${list(256)} } }`), 'accepted');
+  assert.match(
+    told(`services: { a: { target: 1, allow: ${list(257)} } }`),
+    /services\.a\.allow has more than 256 entries/,
+  );
+  assert.is(told(`services: { a: { target: 1, tags: ${list(16)} } }`), 'accepted');
+  assert.match(told(`services: { a: { target: 1, tags: ${list(17)} } }`), /services\.a\.tags has more than 16 tags/);
+  assert.is(told(many('services', 64, '{ target: 1 }')), 'accepted');
+  assert.match(told(many('services', 65, '{ target: 1 }')), /:66:3: services has more than 64 entries/);
+  assert.match(told(many('tunnels', 1025, '')), /:1026:3: tunnels has more than 1024 entries/);
+  assert.match(told(`${'k'.repeat(500)}: 1`), /unknown key "k{64}…"$/);
+  assert.match(told('node: { name: [a] }'), /node\.name must be text/);
+  assert.match(told('42: x'), /unknown key "42"/);
+  assert.is(
+    told('services: { a: { target: 1, allow: } }\npeers: 10.0.0.1:7\ntunnels: { t: { listen: [] } }'),
+    'accepted',
+  );
+});
+
 test('a diff names each change once, removals first, and what needs a restart', () => {
   const before = parse(FULL);
   const after = parse(

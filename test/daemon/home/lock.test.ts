@@ -1,7 +1,9 @@
 import * as fs from 'node:fs';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { openHome } from '../../../daemon/home/home.js';
 import { lockHome, runningPid, type HomeLock } from '../../../daemon/home/lock.js';
 import { WarrenError } from '../../../protocol/errors.js';
@@ -100,6 +102,27 @@ test('of many claimants at once exactly one wins, round after round', async () =
     assert.is(fs.readdirSync(folder).filter(name => name.includes('lock')).length, 1);
   });
 });
+
+test(
+  'processes that come and go never have the home at the same time',
+  async () => {
+    await withFolder(async folder => {
+      openHome(folder);
+      const base = join(dirname(fileURLToPath(import.meta.url)), 'contender');
+      const file = fs.existsSync(`${base}.js`) ? `${base}.js` : `${base}.ts`;
+      const rounds = String(full(40, 1000));
+      const runs = Array.from({ length: 4 }, () =>
+        promisify(execFile)(process.execPath, [...process.execArgv, file, folder, rounds]),
+      );
+      const won = (await Promise.all(runs)).map(({ stdout }) => Number(stdout));
+      assert.ok(
+        won.every(n => n > 0),
+        `each had it: ${won.join()}`,
+      );
+    });
+  },
+  { deadline: 120_000 },
+);
 
 test('a daemon that listens on a lock but babbles is one that runs', async () => {
   await withFolder(async folder => {
