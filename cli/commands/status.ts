@@ -84,7 +84,9 @@ function head(context: Context, reply: Status): string[] {
     field('node', [shortId(node.id), ...standing].join(', ')),
     field('network', `${shortId(network.id)}, ${network.members} ${network.members === 1 ? 'member' : 'members'}`),
     field('listens', `${listens}${reply.mdns ? ', mDNS' : ''}`),
-    ...(reply.advertise.length === 0 ? [] : [field('tells', reply.advertise.join(', '))]),
+    ...(reply.advertise.length === 0 || reply.advertise.join() === reply.listen.join()
+      ? []
+      : [field('tells', reply.advertise.join(', '))]),
     field(
       'daemon',
       `${reply.version}, pid ${reply.pid}, up ${formatSince(reply.since, world.now())}, home ${reply.home}`,

@@ -95,6 +95,15 @@ for (const [code, status] of BY_CODE)
     }
   });
 
+test('an error without a hint gets the usual one; sentences end without a full stop', async () => {
+  daemon.fail('POST /v1/reload', 'denied', 'It is not allowed.');
+  const result = await runHere(['reload', '--home', daemon.home]);
+  assert.is(
+    result.stderr,
+    'warren: It is not allowed\nhint: the host that exposes it decides: ask there for an --allow\n',
+  );
+});
+
 const REFUSED_HERE: readonly (readonly [string[], RegExp])[] = [
   [['invite', '--ttl', 'soon'], /"soon" is no duration/],
   [['invite', '--ttl', '15'], /"15" is no duration/],

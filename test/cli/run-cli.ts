@@ -68,7 +68,7 @@ export function temporaryFolder(): { path: string; remove: () => void } {
 }
 
 /** A stream that keeps what is written. */
-class Sink extends Writable {
+export class Sink extends Writable {
   text = '';
 
   override _write(chunk: Buffer | string, _encoding: string, done: () => void): void {
@@ -77,20 +77,17 @@ class Sink extends Writable {
   }
 }
 
-/** Runs a command line in this process, in a world of its own: as the real CLI does, without the cost of a start. */
-export async function runHere(args: readonly string[], options: RunOptions = {}): Promise<Result> {
-  const stdout = new Sink();
-  const stderr = new Sink();
-  let status: number | null = null;
-  const world: World = {
+/** A world without a terminal, with streams that keep what is written. */
+export function fakeWorld(args: readonly string[], options: RunOptions = {}): World & { stdout: Sink; stderr: Sink } {
+  return {
     args,
     env: options.env ?? {},
     cwd: options.cwd ?? process.cwd(),
     homedir: homedir(),
     platform: process.platform,
     version: '0.0.0',
-    stdout,
-    stderr,
+    stdout: new Sink(),
+    stderr: new Sink(),
     stdin: () => Readable.from(options.stdin === undefined ? [] : [options.stdin]),
     now: () => Date.now(),
     daemonProgram: '/nonexistent/daemon',
@@ -98,11 +95,18 @@ export async function runHere(args: readonly string[], options: RunOptions = {})
     execPath: process.execPath,
     execArgv: [],
     onSignal: () => () => undefined,
-    exit: code => {
-      status ??= code;
-      return undefined as never;
-    },
+    exit: () => undefined as never,
   };
-  await run(world);
-  return { status, signal: null, stdout: stdout.text, stderr: stderr.text };
+}
+
+/** Runs a command line in this process: as the real CLI does, without the cost of a start. */
+export async function runHere(args: readonly string[], options: RunOptions = {}): Promise<Result> {
+  let status: number | null = null;
+  const world = fakeWorld(args, options);
+  const exit = (code: number): never => {
+    status ??= code;
+    return undefined as never;
+  };
+  await run({ ...world, exit });
+  return { status, signal: null, stdout: world.stdout.text, stderr: world.stderr.text };
 }

@@ -141,7 +141,7 @@ for (const [name, detach, sentence] of [
   ['fails', '', /^warren: the port is taken\nhint: take another\n$/],
   ['fails', ' --detach', /^warren: the port is taken\nhint: take another\n$/],
   ['crashes', ' --detach', /^warren: the daemon ended before it was ready \(exit code 7\)\nhint: /],
-  ['lingers', ' --detach', /^warren: something\n$/],
+  ['lingers', ' --detach', /^warren: something\nhint: /],
 ] as const)
   test(`up${detach}, a start that ${name}: exit 1, nothing on stdout, no daemon left`, async () => {
     const home = freshHome();
