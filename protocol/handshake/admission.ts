@@ -210,7 +210,8 @@ export class Admission {
   private onDone(more: boolean): void {
     this.beforeAdmit('DONE');
     if (this.isShort || (this.isToldAll && !more)) throw violation('DONE out of turn');
-    this.listener.flush();
+    const hadItems = this.listener.endRound();
+    if (more && !hadItems) throw violation('an empty round');
     if (more) return this.send(FRAME.NEXT, NEXT_BODY);
     this.isToldAll = true;
     this.judgeWhenTold();

@@ -102,6 +102,7 @@ export class Listener {
   private items = 0;
   private bytes = 0;
   private refused = 0;
+  private itemsBefore = 0;
 
   /** @param learn judges items and keeps what is right */
   constructor(private readonly learn: (items: readonly TrustItem[]) => readonly AddResult[]) {}
@@ -113,6 +114,14 @@ export class Listener {
     if (this.items > MAX_CATCH_UP_ITEMS || this.bytes > MAX_CATCH_UP_BYTES) throw tooMuch('items in one catch-up');
     if (item) this.round.push(item);
     if (this.round.length >= ROUND_ITEMS) this.flush();
+  }
+
+  /** A round is over. @returns false if there was nothing in it: such rounds could go on for ever */
+  endRound(): boolean {
+    this.flush();
+    const hadItems = this.items > this.itemsBefore;
+    this.itemsBefore = this.items;
+    return hadItems;
   }
 
   /** Judges what has come so far. @throws WarrenError `limit` */

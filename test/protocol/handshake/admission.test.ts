@@ -24,6 +24,8 @@ import {
   type InviteEntry,
 } from '../../../protocol/identity/index.js';
 import { WarrenError } from '../../../protocol/errors.js';
+import { encodeEnvelope, signBody } from '../../../protocol/identity/signed.js';
+import { STATEMENT_LABEL, decodeStatement, encodeStatementBody } from '../../../protocol/identity/statement.js';
 import { DAY_MS } from '../../../protocol/identity/grant.js';
 import { FRAME } from '../../../protocol/link/frame.js';
 import { assert, full, suite } from '../../helpers/suite.js';
@@ -46,7 +48,7 @@ import {
   type Meeting,
   type TestMember,
 } from './members.js';
-import { keysOf, makeNode, shake } from './nodes.js';
+import { keysOf, makeNode, real, shake } from './nodes.js';
 
 const test = suite('admission');
 
@@ -312,14 +314,41 @@ test('who claims a later statement of a member must show the log up to it', () =
   assert.is(meet(d, c).acceptor.refusal?.code, 'not-admitted');
 });
 
-test('a forged later statement in the name of a member is refused', () => {
+test('a forged later statement in the name of a member is refused, whatever is known of it', () => {
   const [a, b] = network('b') as [TestMember, TestMember];
+  const head = decodeStatement(real, b.keys.statement);
   const thief = newcomer('thief', a);
-  rotate(thief);
+  const body = encodeStatementBody({
+    node: b.keys.nodeId,
+    seq: 1,
+    previous: head.hash,
+    signingKey: thief.keys.signing.publicKey,
+    noiseKey: thief.keys.noise.publicKey,
+    next: head.next,
+    time: head.time + 1,
+    reason: 'compromised',
+  });
+  const signature = signBody(real.ed25519, thief.keys.signing.privateKey, STATEMENT_LABEL, body);
+  thief.ctx.own = { ...thief.ctx.own, statement: encodeEnvelope({ body, signature }) };
   thief.secrets = a.secrets;
-  copy(a, thief);
-  assert.is(meet(thief, a).acceptor.refusal?.code, 'not-admitted');
+  assert.equal(meet(thief, a).acceptor.refusal, {
+    code: 'not-admitted',
+    sentence: 'b has not shown its key log up to seq 1',
+  });
+  rotate(b);
   assert.equal(outcomes(meet(b, a)), ['admitted', 'admitted']);
+  assert.match(meet(thief, a).acceptor.refusal!.sentence, 'not in its key log');
+  assert.equal(outcomes(meet(b, a)), ['admitted', 'admitted']);
+});
+
+test('a statement 0 that is not rightly signed makes no node', () => {
+  const [a] = network() as [TestMember];
+  const x = newcomer('x', a);
+  const { body } = decodeStatement(real, x.keys.statement).envelope;
+  x.ctx.own = { ...x.ctx.own, statement: encodeEnvelope({ body, signature: new Uint8Array(64) }) };
+  x.secrets = a.secrets;
+  x.store = newcomer('y', a).store; // it does not tell the right one either
+  assert.match(meet(x, a).acceptor.refusal!.sentence, 'has not shown its key log');
 });
 
 // ── limited ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -606,6 +635,7 @@ test('frames out of turn, doubled, or of the session close the link', () => {
     ['ADMIT first', ({ end }) => end.admission.frame(FRAME.ADMIT, admitted)],
     ['NEXT before HAVE', ({ end }) => end.admission.frame(FRAME.NEXT, new Uint8Array(0))],
     ['a second HAVE', ({ end, have }) => [0, 1].forEach(() => end.admission.frame(FRAME.HAVE, have))],
+    ['an empty round', ({ end }) => end.admission.frame(FRAME.DONE, encodeDone(true))],
     ['a second DONE', ({ end }) => [0, 1].forEach(() => end.admission.frame(FRAME.DONE, done))],
     ['NEXT behind the last round', ({ end, have }) => {
       end.admission.frame(FRAME.HAVE, have);
