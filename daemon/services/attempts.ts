@@ -61,7 +61,7 @@ export class Attempts {
   /** The stream was refused before it was opened. @returns whether another instance may be asked, no byte being lost */
   refused(code: Code, dialed: boolean): boolean {
     this.code = code;
-    return TRY_ANOTHER.has(code);
+    return !dialed && TRY_ANOTHER.has(code);
   }
 
   /** What to tell whoever asked for the stream. */

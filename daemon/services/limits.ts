@@ -29,6 +29,12 @@ export const MAX_ATTEMPTS = 8;
 /** Bytes under way between a tunnel and a service of the same daemon before the writer has to wait. */
 export const LOCAL_WINDOW_BYTES = 256 * KIB;
 
+/**
+ * Connections that the kernel keeps for a tunnel until they are accepted (it may cap this at somaxconn). Node's 511 is
+ * too few for a client that opens thousands at once: what overflows looks connected to the client and hangs for seconds.
+ */
+export const LISTEN_BACKLOG = 4096;
+
 /** Pause before a tunnel whose listener could not be bound tries again, ms. */
 export const LISTEN_RETRY_MS = 5_000;
 

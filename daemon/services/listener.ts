@@ -3,12 +3,12 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import { WarrenError } from '../../protocol/errors.js';
 import { formatEndpoint, type Endpoint } from '../transport/address.js';
-import { SOCKET_PROBE_MS } from './limits.js';
+import { LISTEN_BACKLOG, SOCKET_PROBE_MS } from './limits.js';
 
 export interface ListenerEvents {
   /** paused, half-open allowed */
   readonly connection: (socket: net.Socket) => void;
-  /** a connection could not be accepted, e.g. for want of descriptors; the listener goes on */
+  /** A connection could not be accepted; the listener goes on. (Out of descriptors, libuv closes it without a word.) */
   readonly failed: (error: Error) => void;
 }
 
@@ -45,7 +45,8 @@ function listen(endpoint: Endpoint, events: ListenerEvents): Promise<LocalListen
       server.on('error', events.failed);
       resolve({ endpoint: realEndpoint(endpoint, server), close: () => server.close() });
     });
-    if (endpoint.kind === 'tcp') server.listen({ host: endpoint.host, port: endpoint.port, exclusive: true });
+    if (endpoint.kind === 'tcp')
+      server.listen({ host: endpoint.host, port: endpoint.port, backlog: LISTEN_BACKLOG, exclusive: true });
     else listenPrivately(server, endpoint.path);
   });
 }
@@ -54,7 +55,7 @@ function listen(endpoint: Endpoint, events: ListenerEvents): Promise<LocalListen
 function listenPrivately(server: net.Server, path: string): void {
   const before = process.umask(0o077);
   try {
-    server.listen({ path, exclusive: true });
+    server.listen({ path, backlog: LISTEN_BACKLOG, exclusive: true });
   } finally {
     process.umask(before);
   }
