@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { suite, assert } from '../../helpers/suite.js';
 import { FakeMesh, recordingLog, type FakeNode } from '../../helpers/fake-mesh.js';
@@ -144,7 +144,7 @@ test('an upgraded HTTP connection, half-closed by its client, gets its answer', 
     headers: { connection: 'Upgrade', upgrade: 'warren-stream' },
   });
   request.end();
-  const [, socket] = (await once(request, 'upgrade')) as [unknown, import('node:net').Socket];
+  const [, socket] = (await once(request, 'upgrade')) as [unknown, Socket];
   socket.allowHalfOpen = true;
   const answer = readAll(socket);
   socket.end(Buffer.alloc(300_000));

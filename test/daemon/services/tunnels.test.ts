@@ -369,7 +369,7 @@ test('many connections at once, each with its own bytes', async () => {
   const { listen } = await tunnels.open('x');
   const count = full(500, 2000);
   const clients = await Promise.all(Array.from({ length: count }, () => dialText(listen)));
-  await eventually('all are open', () => server.open() === count);
+  await eventually('all are open', () => server.open() === count, 15_000);
   const answers = clients.map(client => readAll(client));
   clients.forEach((client, i) => client.end(`number ${i} `.repeat(100)));
   const all = await Promise.all(answers);
