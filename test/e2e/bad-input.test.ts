@@ -163,43 +163,47 @@ test('a config file with an unknown key or a wrong type names the line and colum
   }
 });
 
-test('tokens: truncated, mistyped, expired, used by another, from another network; join when already a member', async () => {
-  const token = await a.ok(['invite']);
-  const joiner = lab.host('joiner');
-  await joiner.up();
-  await unchanged(joiner, async () => {
-    refused(await joiner.warren(['join', token.slice(0, -9)]), 1, /cut off/i);
-    const at = 20;
-    refused(
-      await joiner.warren(['join', token.slice(0, at) + (token[at] === 'a' ? 'b' : 'a') + token.slice(at + 1)]),
-      1,
-      /mistyped/i,
+test(
+  'tokens: truncated, mistyped, expired, used by another, from another network; join when already a member',
+  async () => {
+    const token = await a.ok(['invite']);
+    const joiner = lab.host('joiner');
+    await joiner.up();
+    await unchanged(joiner, async () => {
+      refused(await joiner.warren(['join', token.slice(0, -9)]), 1, /cut off/i);
+      const at = 20;
+      refused(
+        await joiner.warren(['join', token.slice(0, at) + (token[at] === 'a' ? 'b' : 'a') + token.slice(at + 1)]),
+        1,
+        /mistyped/i,
+      );
+      refused(await joiner.warren(['join', 'hello']), 1, /invite/i);
+      refused(await joiner.warren(['join', '@/nowhere']), 1, /nowhere/);
+    });
+    const second = lab.host('second');
+    await second.up();
+    await joiner.ok(['join', token]);
+    await connected(a, 'joiner');
+    await unchanged(second, async () => refused(await second.warren(['join', token]), 1, /used/i));
+    await until(
+      'the inviter raises an alarm',
+      () => a.log().includes('invite') && /alarm|second node|another node/i.test(a.log()),
     );
-    refused(await joiner.warren(['join', 'hello']), 1, /invite/i);
-    refused(await joiner.warren(['join', '@/nowhere']), 1, /nowhere/);
-  });
-  const second = lab.host('second');
-  await second.up();
-  await joiner.ok(['join', token]);
-  await connected(a, 'joiner');
-  await unchanged(second, async () => refused(await second.warren(['join', token]), 1, /used/i));
-  await until(
-    'the inviter raises an alarm',
-    () => a.log().includes('invite') && /alarm|second node|another node/i.test(a.log()),
-  );
 
-  // already a member: the same network, and another one
-  const again = await a.warren(['join', await second.ok(['invite'])]);
-  refused(again, 1, /member|network/i);
-  refused(await joiner.warren(['join', await second.ok(['invite'])]), 1, /member|network/i);
-  const fresh = await a.ok(['invite']);
-  await b.ok(['down']);
-  const note = await b.warren(['up', '--join', fresh, '--detach']);
-  assert.is(note.status, 0, note.stderr);
-  await connected(a, 'host-b');
+    // already a member: the same network, and another one
+    const again = await a.warren(['join', await second.ok(['invite'])]);
+    refused(again, 1, /member|network/i);
+    refused(await joiner.warren(['join', await second.ok(['invite'])]), 1, /member|network/i);
+    const fresh = await a.ok(['invite']);
+    await b.ok(['down']);
+    const note = await b.warren(['up', '--join', fresh, '--detach']);
+    assert.is(note.status, 0, note.stderr);
+    await connected(a, 'host-b');
 
-  refused(await b.warren(['invite']), 4, /admin/i);
-});
+    refused(await b.warren(['invite']), 4, /admin/i);
+  },
+  { deadline: 180_000 },
+);
 
 test('an expired token says so', async () => {
   // The shortest life that the command takes is longer than a test may wait, so the clock of the joiner is moved instead

@@ -39,13 +39,13 @@ export function has(program: string): boolean {
 }
 
 export interface TestOptions {
-  /** ms until the test fails by name; default 20 s */
+  /** ms until the test fails by name; default 60 s */
   readonly deadline?: number;
   /** programs that must be on PATH, or 'root'; else the test is skipped and says so */
   readonly needs?: readonly string[];
 }
 
-const DEFAULT_DEADLINE_MS = 20_000;
+const DEFAULT_DEADLINE_MS = 60_000;
 
 export interface Suite {
   (name: string, body: () => void | Promise<void>, options?: TestOptions): void;
