@@ -1,12 +1,5 @@
-import {
-  MAX_DEPTH,
-  cborMap,
-  decodeCanonical,
-  decodeFields,
-  encodeCanonical,
-} from '../../../protocol/identity/cbor.js';
-import type { CborKey, CborValue ,
-  Fields} from '../../../protocol/identity/cbor.js';
+import { MAX_DEPTH, cborMap, decodeCanonical, decodeFields, encodeCanonical } from '../../../protocol/identity/cbor.js';
+import type { CborKey, CborValue, Fields } from '../../../protocol/identity/cbor.js';
 import { fromHex, toHex } from '../../../protocol/bytes.js';
 import { assert, full, suite } from '../../helpers/suite.js';
 import { below, random, thrown } from './helpers.js';

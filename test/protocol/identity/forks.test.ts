@@ -177,7 +177,7 @@ test('a settlement of what never forked moves no log', () => {
   assert.is(w.store.judge(b.id).verdict, 'admitted');
 });
 
-test('of two settlements that of the higher admin counts, whenever it comes', () => {
+test('of two settlements that of the higher admin counts, though it is younger, whenever it comes', () => {
   for (const order of [0, 1]) {
     const w = new World();
     const middle = w.admin('middle');
@@ -186,9 +186,22 @@ test('of two settlements that of the higher admin counts, whenever it comes', ()
     const thief = victim.rotated('compromised');
     w.must(victim.rotate());
     w.add(statement(thief));
-    const settle = (by: Actor, standing: Uint8Array): TrustItem =>
-      by.sign('settlement', { node: victim.id, seq: 1, standing });
-    const both = [settle(middle, hashOf(thief)), settle(w.founder, victim.head.hash)];
+    const settle = (by: Actor, standing: Uint8Array, time: number): TrustItem =>
+      by.sign('settlement', { node: victim.id, seq: 1, standing }, { time });
+    const both = [settle(middle, hashOf(thief), w.now - 5), settle(w.founder, victim.head.hash, w.now)];
+    for (const item of order ? both.reverse() : both) w.must(item);
+    assert.equal(w.store.head(victim.id)!.hash, victim.head.hash);
+  }
+});
+
+test('of two settlements by admins of one height the older counts', () => {
+  for (const order of [0, 1]) {
+    const { w, victim, thief } = forked();
+    const [x, y] = [w.admin('x'), w.admin('y')];
+    w.add(statement(thief));
+    const settle = (by: Actor, standing: Uint8Array, time: number): TrustItem =>
+      by.sign('settlement', { node: victim.id, seq: 1, standing }, { time });
+    const both = [settle(x, hashOf(thief), w.now), settle(y, victim.head.hash, w.now - 1)];
     for (const item of order ? both.reverse() : both) w.must(item);
     assert.equal(w.store.head(victim.id)!.hash, victim.head.hash);
   }

@@ -409,6 +409,21 @@ test('a verdict lets the log go on along the branch that stands', () => {
   assert.is(chain.log.verdicts.size, 1);
 });
 
+test('forks of the branch that falls fall with it', () => {
+  const chain = new Chain();
+  const rival = chain.next('compromised');
+  chain.grow();
+  const second = chain.next('compromised');
+  chain.grow();
+  chain.log.append(second.statement);
+  chain.log.append(rival.statement);
+  assert.equal(chain.log.forkProofs.map(f => f.seq), [1, 2]); // prettier-ignore
+  assert.is(chain.log.forkedAt, 1, 'the lowest open fork decides');
+  chain.log.settle(new Map([[1, decode(rival.statement).hash]]));
+  assert.equal(chain.log.forkProofs.map(f => f.seq), [1]); // prettier-ignore
+  assert.is(chain.log.forkedAt, undefined);
+});
+
 test('a verdict for a branch that is not at hand waits for it', () => {
   const chain = new Chain();
   const branches = Array.from({ length: 3 }, () => chain.next('compromised').statement);

@@ -20,7 +20,7 @@ import { MAX_STRANGERS } from '../../../protocol/identity/log-book.js';
 import { MAX_PENDING } from '../../../protocol/identity/pending.js';
 import { ROLE_OVERLAP_MS } from '../../../protocol/identity/admin-tree.js';
 import { assert, suite } from '../../helpers/suite.js';
-import type { Actor} from './helpers.js';
+import type { Actor } from './helpers.js';
 import { DAY, START, World, primitives, random, thrown } from './helpers.js';
 
 const test = suite('trust store');
