@@ -65,7 +65,8 @@ async function candidatesAt(
 ): Promise<readonly Candidate[]> {
   const { command, argument, option } = place;
   const ask = async <Reply>(path: string): Promise<Reply> => {
-    const home = homeOf(world, place.home);
+    // The shell hands the word over as it stands: a tilde is not replaced yet.
+    const home = homeOf(world, place.home?.replace(/^~(?=\/|$)/, world.homedir));
     const client = new AdminClient({ socket: adminSocket(world, home), home, start: '' });
     return client.get<Reply>(path, { timeoutMs: ASK_TIMEOUT_MS });
   };
