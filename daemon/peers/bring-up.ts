@@ -6,14 +6,11 @@ import type { Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError, type ErrorCode } from '../../protocol/errors.js';
-import { Admission, type AdmissionOptions } from '../../protocol/handshake/admission.js';
+import { ADMISSION_DEADLINE_MS, Admission, type AdmissionOptions } from '../../protocol/handshake/admission.js';
 import { nodeIdText } from '../../protocol/identity/node-id.js';
 import type { Limits } from '../../protocol/limits.js';
 import { Link, type LinkEnd } from '../../protocol/link/index.js';
 import type { NewLink } from '../transport/transport.js';
-
-/** A catch-up that is not through after this long ends the link, ms. */
-export const ADMISSION_DEADLINE_MS = 15_000;
 
 /** An admitted link and what is under it. */
 export interface PeerLink {

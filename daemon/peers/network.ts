@@ -67,6 +67,17 @@ export interface NetworkOptions {
   readonly onReplaced: () => void;
 }
 
+/** Items that a peer may have missed while its link was being made: those of so long ago, ms. */
+export const RECENT_MS = 60_000;
+const MAX_RECENT = 4096;
+
+interface Recent {
+  readonly item: TrustItem;
+  readonly from: NodeId | undefined;
+  /** ms, monotonic */
+  readonly at: number;
+}
+
 export class Network {
   readonly nodeId: NodeId;
   private store: TrustStore;
@@ -74,6 +85,7 @@ export class Network {
   private invites = new InviteBook();
   private readonly pskCache = new Map<string, PskKeys>();
   private unsaved = false;
+  private recent: Recent[] = [];
   /** the peer whose items are being taken in */
   private source: NodeId | undefined;
 
@@ -251,10 +263,22 @@ export class Network {
       onChange: item => {
         if (store !== this.store) return;
         this.keepSoon();
+        this.recent.push({ item, from: this.source, at: timers.monotonic() });
+        if (this.recent.length > 2 * MAX_RECENT) this.recent = this.recent.slice(-MAX_RECENT);
         this.options.onItem(item, this.source);
       },
     });
     return store;
+  }
+
+  /**
+   * What was taken in lately and not from `peer`: it may have come after the link's two sides had compared what they
+   * know, and before there was a session to tell it by.
+   */
+  recentFor(peer: NodeId): readonly TrustItem[] {
+    const since = this.options.timers.monotonic() - RECENT_MS;
+    this.recent = this.recent.filter(({ at }) => at >= since);
+    return this.recent.filter(({ from }) => from === undefined || !equal(from, peer)).map(({ item }) => item);
   }
 
   // What this node signs.

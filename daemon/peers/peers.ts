@@ -193,6 +193,7 @@ export class Peers {
       onStream: (stream, request) => this.options.onStream(stream, request, nodeId),
       onNews: (kind, body) => this.news(nodeId, kind, body),
       onUp: () => {
+        for (const item of network.recentFor(nodeId)) this.tell(nodeIdText(nodeId), item);
         log.info('session-up', { node: name() }, 'a session is up');
         this.options.onChange();
       },
@@ -301,8 +302,12 @@ export class Peers {
   spread(item: TrustItem, from: NodeId | undefined): void {
     const source = from === undefined ? undefined : nodeIdText(from);
     for (const peer of this.peers.values()) {
-      if (peer.id !== source && peer.slot.session !== undefined) peer.slot.news(ITEM_KINDS[item.kind], item.bytes);
+      if (peer.id !== source && peer.slot.session !== undefined) this.tell(peer.id, item);
     }
+  }
+
+  private tell(id: NodeIdText, item: TrustItem): void {
+    this.peers.get(id)?.slot.news(ITEM_KINDS[item.kind], item.bytes);
   }
 
   // What the operator asks for.
