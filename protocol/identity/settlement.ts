@@ -1,7 +1,8 @@
 /**
  * A settlement says which branch of a forked key log stands: {5: node, 6: seq of the fork, 7: hash of the statement
  * that stands}. It counts when it comes from an admin above the node (of a plain member: any admin) and a fork at that
- * seq is proven. A founder has nobody above it and cannot be settled.
+ * seq is proven. A founder has nobody above it and cannot be settled. The branches begin with one and the same signing
+ * key, which two hosts then hold: the owner rotates with reason `compromised` as soon as its branch stands.
  */
 import { equal } from '../bytes.js';
 import type { Primitives } from '../crypto/primitives.js';

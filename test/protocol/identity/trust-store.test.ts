@@ -564,6 +564,26 @@ test('strangers are kept within bounds, members for good', () => {
   );
 });
 
+test('the alarm of an item that had waited is told when it is taken in', () => {
+  const w = new World();
+  const alarms: string[] = [];
+  const store = new TrustStore({
+    primitives,
+    clock: w.clock,
+    networkId: w.networkId,
+    onAlarm: (sentence, node) => alarms.push(`${sentence} ${node ? 'about a node' : ''}`),
+  });
+  const b = w.member('b');
+  w.now += 10;
+  const thief = b.rotated('compromised');
+  w.must(b.rotate());
+  const items = w.store.items();
+  store.add({ kind: 'statement', bytes: thief.statement });
+  store.addAll(items);
+  assert.is(alarms.length + store.openForks().length, 2);
+  assert.match(alarms[0]!, /forked at seq 1.*about a node/);
+});
+
 test('what waits is kept within bounds', () => {
   const w = new World();
   const stranger = w.actor();
