@@ -53,7 +53,10 @@ test('found, invite, join, expose, connect, use', async () => {
   const b = await start('b', { join: token });
   assert.is(b.status().network.id, a.status().network.id);
   assert.is(b.status().node.name, 'b');
-  await until('connected', () => a.status().peers[0]?.state === 'connected' && b.status().peers[0]?.state === 'connected');
+  await until(
+    'connected',
+    () => a.status().peers[0]?.state === 'connected' && b.status().peers[0]?.state === 'connected',
+  );
   assert.is(b.status().peers[0]?.links[0]?.transport, 'tcp');
 
   const port = await startService({ onClose: (c: () => void) => void closers.push(c) } as never, echo);
@@ -68,5 +71,77 @@ test('found, invite, join, expose, connect, use', async () => {
   assert.is(ping.rttMs.length, 2);
   assert.ok(ping.rttMs.every(ms => ms !== null && ms < 2000));
 });
+
+test('the node ID stays when a home joins; a third member and its services are known to the second one', async () => {
+  const [a, b] = running as [Bound, Bound];
+  const c = await start('c');
+  const before = c.status().node.id;
+  const joined = await c.api.join({ token: a.api.invite({ tags: ['batch'] }).token }, asked);
+  assert.is(joined.name, 'c');
+  assert.is(c.status().node.id, before);
+  assert.equal(c.status().node.tags, ['batch']);
+  await until('b is connected to c by itself', () =>
+    b.status().peers.some(p => p.name === 'c' && p.state === 'connected'),
+  );
+  c.api.expose('from-c', { target: '9', version: '1.2.3', tags: ['x'] });
+  const seen = await until(
+    'the registry travels',
+    () => b.api.services().services.find(s => s.name === 'from-c')?.instances[0],
+  );
+  assert.equal([seen.node, seen.version, seen.tags, seen.reachable], ['c', '1.2.3', ['x'], true]);
+  c.api.unexpose('from-c');
+  await until('and what is taken back goes', () => !b.api.services().services.some(s => s.name === 'from-c'));
+});
+
+test('a name that is taken, an invite that was used, a member of another network: each refused, nothing changed', async () => {
+  const [a, b] = running as [Bound, Bound];
+  const { token } = a.api.invite({});
+  await rejects(start('d', { name: 'B', join: token }), /taken/);
+  const d = await start('d', { name: 'd', join: token });
+  assert.is(d.status().node.name, 'd');
+  await rejects(start('e', { join: token }), /used by another/);
+  await rejects(d.api.join({ token: a.api.invite({}).token }, asked), /already/);
+  assert.throws(() => b.api.invite({}), /admin/);
+  const stranger = await start('stranger');
+  await rejects(b.api.join({ token: stranger.api.invite({}).token }, asked), /member/);
+  await rejects(stranger.api.join({ token: stranger.api.invite({}).token }, asked), /this very node/);
+});
+
+test('a removed peer is cut off and stays so; the others keep it', async () => {
+  const [a, b] = running as [Bound, Bound];
+  b.api.removePeer('c');
+  await until('b has no link to c', () => b.status().peers.find(p => p.name === 'c')?.state === 'denied');
+  await new Promise(resolve => setTimeout(resolve, 1500));
+  assert.is(b.status().peers.find(p => p.name === 'c')?.links.length, 0);
+  assert.is(a.status().peers.find(p => p.name === 'c')?.state, 'connected');
+  assert.throws(() => b.api.removePeer('nobody'), /nobody/);
+});
+
+test('a restarted home is the same node of the same network, without a new invite', async () => {
+  const [a, b] = running as [Bound, Bound];
+  const before = b.status();
+  await b.stop(0, AbortSignal.abort());
+  await until('a has noticed', () => a.status().peers.find(p => p.name === 'b')?.state !== 'connected');
+  const again = await start('b');
+  running[1] = again;
+  assert.is(again.status().node.id, before.node.id);
+  assert.is(again.status().network.id, before.network.id);
+  assert.equal(again.status().listen, before.listen);
+  assert.equal(
+    again.status().tunnels.map(t => t.listen),
+    before.tunnels.map(t => t.listen),
+  );
+  await until('connected again', () => a.status().peers.find(p => p.name === 'b')?.state === 'connected');
+});
+
+async function rejects(promise: Promise<unknown>, sentence: RegExp): Promise<void> {
+  try {
+    await promise;
+  } catch (error) {
+    assert.match((error as Error).message, sentence);
+    return;
+  }
+  assert.unreachable(`not refused: ${String(sentence)}`);
+}
 
 test.run();
