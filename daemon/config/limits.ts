@@ -1,4 +1,7 @@
-/** The limits that the config file may set, each with its range and default. The defaults are those of the protocol. */
+/** The limits that the config file may set, each with its range. Their defaults are those of the rooms they bound. */
+import { DEFAULT_LIMITS as LINKS } from '../../protocol/limits.js';
+import { TARGET_DIAL_MS } from '../services/limits.js';
+import { GUARD_LIMITS } from '../transport/guard.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -13,23 +16,23 @@ interface LimitRule {
 
 export const LIMIT_RULES = {
   /** unconsumed credit and bytes kept for resending, all peers together */
-  processBytes: { value: 256 * MIB, min: 16 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
+  processBytes: { value: LINKS.receive.process, min: 16 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
   /** the same for one peer */
-  peerBytes: { value: 128 * MIB, min: 4 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
+  peerBytes: { value: LINKS.receive.peer, min: 4 * MIB, max: 64 * KIB * MIB, unit: 'bytes' },
   /** the same for one stream */
-  streamBytes: { value: 16 * MIB, min: 64 * KIB, max: KIB * MIB, unit: 'bytes' },
-  streamsPerPeer: { value: 2048, min: 1, max: 65_536, unit: 'count' },
-  opensPerSecond: { value: 5000, min: 1, max: 1_000_000, unit: 'perSecond' },
+  streamBytes: { value: LINKS.receive.stream, min: 64 * KIB, max: KIB * MIB, unit: 'bytes' },
+  streamsPerPeer: { value: LINKS.session.streams, min: 1, max: 65_536, unit: 'count' },
+  opensPerSecond: { value: LINKS.rates.opens.perSecond, min: 1, max: 1_000_000, unit: 'perSecond' },
   /** how long a session without a link keeps its streams */
-  graceSeconds: { value: 120, min: 1, max: 3600, unit: 'seconds' },
+  graceSeconds: { value: LINKS.session.graceMs / 1000, min: 1, max: 3600, unit: 'seconds' },
   /** half-open handshakes, all sources together */
-  halfOpen: { value: 256, min: 8, max: 65_536, unit: 'count' },
+  halfOpen: { value: GUARD_LIMITS.total, min: 8, max: 65_536, unit: 'count' },
   /** half-open handshakes of one IPv4 address or IPv6 /64 */
-  halfOpenPerSource: { value: 32, min: 1, max: 65_536, unit: 'count' },
+  halfOpenPerSource: { value: GUARD_LIMITS.perSource, min: 1, max: 65_536, unit: 'count' },
   /** from the accepted connection to the finished handshake */
-  handshakeSeconds: { value: 10, min: 1, max: 120, unit: 'seconds' },
+  handshakeSeconds: { value: GUARD_LIMITS.deadlineMs / 1000, min: 1, max: 120, unit: 'seconds' },
   /** how long the exposing side waits for a service's target */
-  targetDialSeconds: { value: 10, min: 1, max: 300, unit: 'seconds' },
+  targetDialSeconds: { value: TARGET_DIAL_MS / 1000, min: 1, max: 300, unit: 'seconds' },
   /** how long SIGTERM waits for open streams */
   drainSeconds: { value: 10, min: 0, max: 3600, unit: 'seconds' },
 } as const satisfies Readonly<Record<string, LimitRule>>;

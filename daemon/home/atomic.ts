@@ -87,7 +87,7 @@ function writeFresh(ops: FileOps, path: string, bytes: Uint8Array, mode: number)
  * for the old file is kept until then, and put back if the fsync fails.
  */
 function replace(ops: FileOps, target: string, fresh: string, old: string): void {
-  const kept = keep(ops, target, old);
+  const before = keep(ops, target, old);
   let renamed = false;
   try {
     const folder = ops.openDir(dirname(target));
@@ -99,28 +99,33 @@ function replace(ops: FileOps, target: string, fresh: string, old: string): void
       ops.close(folder);
     }
   } catch (error) {
-    if (renamed) undo(ops, target, old, kept);
-    else if (kept) discard(ops, old);
+    if (renamed) undo(ops, target, old, before);
+    else if (before === 'kept') discard(ops, old);
     throw error;
   }
-  if (kept) discard(ops, old);
+  if (before === 'kept') discard(ops, old);
 }
 
-/** @returns false when there is no old file */
-function keep(ops: FileOps, target: string, old: string): boolean {
+/** none: there is no old file · loose: there is one, and it cannot have a second name */
+type Before = 'kept' | 'none' | 'loose';
+
+function keep(ops: FileOps, target: string, old: string): Before {
   try {
     ops.link(target, old);
-    return true;
+    return 'kept';
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false;
+    const code = codeOf(error);
+    if (code === 'ENOENT') return 'none';
+    // a file of another user, or one with too many names: replacing it is allowed all the same
+    if (code === 'EPERM' || code === 'EACCES' || code === 'EMLINK' || code === 'ENOTSUP') return 'loose';
     throw error;
   }
 }
 
-function undo(ops: FileOps, target: string, old: string, kept: boolean): void {
+function undo(ops: FileOps, target: string, old: string, before: Before): void {
   try {
-    if (kept) ops.rename(old, target);
-    else ops.unlink(target);
+    if (before === 'kept') ops.rename(old, target);
+    else if (before === 'none') ops.unlink(target);
   } catch {
     // the error of the fsync is the one that is told
   }

@@ -21,10 +21,19 @@ export function fileSink(path: string, maxBytes: number = LOG_FILE_BYTES): FileS
   let file = openLog(path);
   /** A full disk may have cut the last line: the next one must not be glued to it. */
   let cut = false;
-  const rotate = (): void => {
-    fs.closeSync(file.fd);
-    fs.renameSync(path, `${path}.1`);
+  // The new file is open before the old one is closed: a closed descriptor's number may soon be another file's.
+  const reopen = (): void => {
+    const old = file.fd;
     file = openLog(path);
+    fs.closeSync(old);
+  };
+  const rotate = (): void => {
+    try {
+      fs.renameSync(path, `${path}.1`);
+      reopen();
+    } catch {
+      // then it grows until the next line can do it
+    }
   };
   return {
     sink: line => {
@@ -34,10 +43,7 @@ export function fileSink(path: string, maxBytes: number = LOG_FILE_BYTES): FileS
       file.size += written;
       cut = written < bytes.length;
     },
-    reopen: () => {
-      fs.closeSync(file.fd);
-      file = openLog(path);
-    },
+    reopen,
     close: () => fs.closeSync(file.fd),
   };
 }

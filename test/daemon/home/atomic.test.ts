@@ -130,6 +130,23 @@ test('a file system that cannot sync folders is good enough', async () => {
   });
 });
 
+test('a file that cannot have a second name is replaced all the same', async () => {
+  await withFolder(folder => {
+    const path = join(folder, 'a');
+    fs.writeFileSync(path, 'old');
+    const link = (): void => {
+      throw Object.assign(new Error('no'), { code: 'EPERM' });
+    };
+    writeFileAtomic(path, 'new', { ops: { ...nodeFileOps, link } });
+    assert.is(fs.readFileSync(path, 'utf8'), 'new');
+    const syncDir = (): void => {
+      throw Object.assign(new Error('no'), { code: 'EIO' });
+    };
+    assert.is(thrownBy(() => writeFileAtomic(path, 'newer', { ops: { ...nodeFileOps, link, syncDir } })).code, 'disk');
+    assert.equal(fs.readdirSync(folder), ['a']);
+  });
+});
+
 test('each reason has its sentence; an unknown one names its code', async () => {
   await withFolder(folder => {
     const open = (code: string) => (): never => {

@@ -143,6 +143,20 @@ test('the file is 0600, appended to, and rotated at its size', async () => {
   });
 });
 
+test('a file that cannot be rotated goes on growing', async () => {
+  await withFolder(folder => {
+    const path = join(folder, 'warren.log');
+    const file = fileSink(path, 10);
+    fs.mkdirSync(join(`${path}.1`, 'in the way'), { recursive: true });
+    for (const line of ['aaaaaaaa', 'bbbbbbbb', 'cccccccc']) file.sink(line, 'info');
+    assert.is(fs.readFileSync(path, 'utf8'), 'aaaaaaaa\nbbbbbbbb\ncccccccc\n');
+    fs.rmSync(`${path}.1`, { recursive: true });
+    file.sink('dddddddd', 'info');
+    assert.is(fs.readFileSync(path, 'utf8'), 'dddddddd\n');
+    file.close();
+  });
+});
+
 test('text for a terminal is one line, without control characters of others', () => {
   const out: string[] = [];
   const log = createLog({ clock, sinks: [prettySink(text => void out.push(text), false)] });
