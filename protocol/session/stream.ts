@@ -219,6 +219,7 @@ export class Stream implements Flow {
     this.isOpen = true;
     this.release();
     this.handler?.opened?.();
+    this.checkDrain();
   }
 
   takeData(offset: number, bytes: Uint8Array): number {

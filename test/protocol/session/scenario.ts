@@ -9,8 +9,11 @@ import type { Session, Stream, StreamHandler } from '../../../protocol/session/i
 import type { Dice } from './virtual.js';
 import { World, type Connection, type WireOptions } from './world.js';
 
-const LONGEST_MS = 30 * 60_000;
+const LONGEST_MS = 4 * 60_000;
+/** Resets come in the first steps only, so that a stream that hangs is not saved by one. */
+const STEPS_WITH_RESETS = 250;
 const MEAN_STEP_MS = 8;
+const SETTLE_S = 30;
 
 /** What one end of a stream does and has seen. */
 class End {
@@ -24,6 +27,7 @@ class End {
   gotReset: Code | undefined;
   isClosed = false;
   isPaused = false;
+  wasOpened = false;
   other!: End;
 
   constructor(
@@ -33,8 +37,8 @@ class End {
     readonly plan: number,
   ) {}
 
-  get isDone(): boolean {
-    return this.isClosed;
+  get isOpener(): boolean {
+    return this.salt % 2 === 0;
   }
 }
 
@@ -56,7 +60,8 @@ export class Scenario {
   private failure: string | undefined;
   private readonly accepted = new Set<string>();
   private toOpen: number;
-  private calmAt: number;
+  private breaksLeft = 0;
+  private steps = 0;
   readonly limits: Limits;
 
   constructor(
@@ -72,7 +77,7 @@ export class Scenario {
     this.world = new World(seed, [node(0), node(1)]);
     this.dice = this.world.dice;
     this.toOpen = this.dice.between(1, 8);
-    this.calmAt = this.dice.between(200, 4_000);
+    this.breaksLeft = options.breaks ? this.dice.between(1, 12) : 0;
   }
 
   /** @throws Failure with what went wrong first */
@@ -87,17 +92,19 @@ export class Scenario {
 
   private live(): void {
     const { world, dice } = this;
-    let connections: Connection[] = [world.admit(this.wire())];
+    // Before both have a session there is nothing that could survive: the first wire of a broken life holds until then.
+    let connections: Connection[] = [world.admit(this.options.breaks ? {} : this.wire())];
     const isUp = (): boolean => world.nodes.every(node => node.slot.session !== undefined);
     if (!world.timers.runUntil(isUp, 10_000)) this.failed('no session');
+    if (this.options.breaks) connections[0]!.wire.cut();
     const isOver = (): boolean => this.failure !== undefined || (this.toOpen === 0 && this.isFinished());
     while (!isOver() && world.timers.monotonic() < LONGEST_MS) {
-      const isCalm = world.timers.monotonic() > this.calmAt;
-      world.timers.run(dice.next() * 2 * MEAN_STEP_MS * (isCalm && dice.chance(0.2) ? 50 : 1));
+      world.timers.run(dice.next() * 2 * MEAN_STEP_MS * (dice.chance(0.02) ? 100 : 1));
       connections = connections.filter(c => c.wire.isOpen && !c.links.some(l => l.isClosed));
-      if (this.options.breaks) this.shake(connections, isCalm);
+      if (this.options.breaks) this.shake(connections);
       this.act();
       this.checkBudgets();
+      this.steps++;
     }
     if (this.failure === undefined && !isOver()) this.failed(`not done after ${LONGEST_MS} ms: ${this.describe()}`);
     this.settle(connections);
@@ -109,18 +116,19 @@ export class Scenario {
     const { dice } = this;
     const delay = dice.pick([[0, 0], [0, 3], [5, 30], [40, 60]] as const); // prettier-ignore
     const chunk = dice.pick([undefined, [1, 40], [1, 1500], [500, 70_000]] as const);
-    return chunk === undefined ? { delay } : { delay, chunk };
+    const options = { delay, ...(chunk === undefined ? {} : { chunk }) };
+    if (!this.options.breaks || this.breaksLeft <= 0) return options;
+    this.breaksLeft--;
+    const breaksAfter = dice.between(1, dice.pick([300, 3_000, 30_000, 100_000]));
+    return { ...options, breaksAfter, breaksSilently: dice.chance(0.2) };
   }
 
-  private shake(connections: Connection[], isCalm: boolean): void {
+  /** There is a new wire soon when none is left, and now and then one too many. */
+  private shake(connections: Connection[]): void {
     const { dice, world } = this;
-    if (!isCalm && dice.chance(0.04)) {
-      const victim = connections.length > 0 ? dice.pick(connections) : undefined;
-      if (dice.chance(0.7)) victim?.wire.cut();
-      else victim?.wire.silence();
-    }
     const isMissing = !connections.some(c => c.wire.isOpen && !c.wire.isSilent);
-    if (isMissing ? dice.chance(0.3) : !isCalm && dice.chance(0.01)) connections.push(world.admit(this.wire()));
+    if (isMissing ? dice.chance(0.3) : this.breaksLeft > 0 && dice.chance(0.02))
+      connections.push(world.admit(this.wire()));
   }
 
   // ── the users ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -138,7 +146,7 @@ export class Scenario {
     const { dice } = this;
     const what = dice.next();
     if (what < 0.35) this.consume(end, dice.chance(0.5) ? end.unconsumed : dice.between(0, end.unconsumed));
-    else if (what < 0.36) this.reset(end);
+    else if (what < 0.36 && this.steps < STEPS_WITH_RESETS) this.reset(end);
     else if (what < 0.75) this.write(end);
     else this.finish(end);
   }
@@ -205,9 +213,14 @@ export class Scenario {
       if (end.isClosed) this.failed(`${end.name}: ${what} after the end`);
     };
     return {
-      opened: () => alive('opened'),
+      opened: () => {
+        alive('opened');
+        if (end.wasOpened) this.failed(`${end.name}: opened twice`);
+        end.wasOpened = true;
+      },
       data: chunk => {
         alive('data');
+        if (end.isOpener && !end.wasOpened) this.failed(`${end.name}: data before opened`);
         this.checkData(end, chunk);
       },
       fin: () => {
@@ -283,8 +296,12 @@ export class Scenario {
     const { world } = this;
     if (this.failure !== undefined) return;
     for (const end of this.pairs.flat()) if (end.stream !== undefined) this.consume(end, end.unconsumed);
-    if (!connections.some(c => c.wire.isOpen && !c.wire.isSilent)) world.admit();
-    world.timers.run(60_000);
+    let usable = connections;
+    for (let second = 0; second < SETTLE_S; second++) {
+      usable = usable.filter(c => c.wire.isOpen && !c.wire.isSilent && !c.links.some(l => l.isClosed));
+      if (usable.length === 0) usable = [world.admit()];
+      world.timers.run(1_000);
+    }
     for (const end of this.pairs.flat()) this.checkEnd(end);
     world.nodes.forEach((node, side) => {
       const session = node.slot.session;
@@ -328,7 +345,7 @@ function randomLimits(seed: string): Limits {
     receive: { initial, least: 256, stream: dice.pick([initial, 4 * initial, 1 << 24]), peer: dice.pick([1 << 17, 1 << 20, 1 << 27]), pool: dice.pick([0, 8_192, 1 << 20]) }, // prettier-ignore
     retain: dice.pick([{}, { peer: 1 << 16, least: 1_024 }]),
     record: dice.pick([{}, { rekeyRecords: 7 }, { rekeyBytes: 5_000 }, { smallest: 1_024, largest: 2_048 }]),
-    session: { links: dice.pick([1, 1, 2]), probeMs: 300 },
+    session: { links: dice.pick([1, 2, 2]), probeMs: 300 },
   });
 }
 

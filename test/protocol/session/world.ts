@@ -54,12 +54,17 @@ export interface WireOptions {
   readonly chunk?: readonly [number, number];
   /** bytes per ms; left out: no bound */
   readonly rate?: number;
+  /** After so many bytes in one direction the wire breaks, in the middle of whatever it is. */
+  readonly breaksAfter?: number;
+  /** How it breaks: both ends hear of it, or neither does. */
+  readonly breaksSilently?: boolean;
 }
 
 /** One direction of a wire: bytes come out in order, in other chunks, later. */
 class Direction {
   sink: ((chunk: Uint8Array) => void) | undefined;
   onDrained: (() => void) | undefined;
+  onBreak: (() => void) | undefined;
   isSilent = false;
   buffered = 0;
   delivered = 0;
@@ -114,8 +119,11 @@ class Direction {
     if (this.isBroken) return;
     this.buffered -= piece.length;
     if (!this.isSilent) {
-      this.delivered += piece.length;
-      this.sink?.(piece);
+      const left = (this.options.breaksAfter ?? Number.POSITIVE_INFINITY) - this.delivered;
+      const part = piece.length > left ? piece.subarray(0, left) : piece;
+      this.delivered += part.length;
+      if (part.length > 0) this.sink?.(part);
+      if (part.length < piece.length) this.onBreak?.();
     }
     if (this.buffered === 0) this.onDrained?.();
   }
@@ -138,6 +146,7 @@ export class Wire {
     options: WireOptions = {},
   ) {
     this.directions = [new Direction(timers, dice, options), new Direction(timers, dice, options)];
+    for (const d of this.directions) d.onBreak = () => (options.breaksSilently === true ? this.silence() : this.cut());
   }
 
   /** @param side 0 or 1 */
@@ -165,6 +174,10 @@ export class Wire {
     this.isOpen = false;
     for (const d of this.directions) d.break();
     for (const end of this.ends) this.timers.soon(() => end('cut'));
+  }
+
+  get isSilent(): boolean {
+    return this.directions[0].isSilent;
   }
 
   /** Nothing arrives any more, and nobody is told. */
