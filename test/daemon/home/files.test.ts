@@ -128,7 +128,7 @@ test(
       const { nodeKeys } = openHome(folder);
       saveKeys(nodeKeys, someKeys());
       const good = fs.readFileSync(nodeKeys);
-      for (let i = 0; i < full(500, 100_000); i++) {
+      for (let i = 0; i < full(500, 20_000); i++) {
         fs.writeFileSync(nodeKeys, mutateBytes(random, good), { mode: 0o600 });
         try {
           loadKeys(nodeKeys);
