@@ -316,8 +316,8 @@ export class Api implements AdminApi {
     };
   }
 
-  openStream(service: string): Promise<StreamCarrier> {
-    return this.parts.connections.connect(service);
+  openStream(service: string, { signal }: Asked): Promise<StreamCarrier> {
+    return this.parts.connections.connect(service, signal);
   }
 
   /** Remembers what a command changed, so that the next reload does not take it for an edit by hand. */

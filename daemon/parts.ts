@@ -90,6 +90,17 @@ export function assemble(given: Ingredients): Parts {
       tellNetwork(parts);
     });
   };
+  // Once a turn: whoever came, went or changed tags is dialed, or loses the streams that the rules allow no more.
+  let isJudging = false;
+  const membershipChanged = (): void => {
+    if (isJudging) return;
+    isJudging = true;
+    timers.soon(() => {
+      isJudging = false;
+      peers.follow();
+      exposed.recheck();
+    });
+  };
   const network: Network = new Network({
     primitives,
     timers,
@@ -100,7 +111,7 @@ export function assemble(given: Ingredients): Parts {
     wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from) => {
       peers.spread(item, from);
-      timers.soon(() => peers.follow());
+      membershipChanged();
     },
     onAlarm,
     onReplaced: publish,
@@ -126,7 +137,7 @@ export function assemble(given: Ingredients): Parts {
     network,
     peers,
     exposesHere: service => exposed.has(service),
-    openHere: service => exposed.list().find(s => s.name.toLowerCase() === service.toLowerCase())?.openStreams ?? 0,
+    openHere: service => exposed.openStreamsOf(service),
   });
   const dialTimeoutMs = (): number => parts.config.limits.targetDialSeconds * 1000;
   const exposed: ExposedServices = new ExposedServices({ mesh, timers, log, sockets, dialTimeoutMs });

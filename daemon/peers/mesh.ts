@@ -12,6 +12,7 @@ import {
   type ServiceStream,
   type StreamHandler,
 } from '../services/index.js';
+import type { TrustStore } from '../../protocol/identity/trust-store.js';
 import type { Network } from './network.js';
 import { sessionOf, type Peers } from './peers.js';
 
@@ -24,9 +25,17 @@ export interface MeshOptions {
   readonly openHere: (service: string) => number;
 }
 
+interface Index {
+  readonly trust: TrustStore | undefined;
+  readonly version: number;
+  readonly byService: ReadonlyMap<string, readonly (AnnouncingNode & { readonly node: NodeId })[]>;
+}
+
 export class PeerMesh implements Mesh {
   /** streams that this daemon has open, by node and service: what instances are balanced by */
   private readonly counts = new Map<string, number>();
+
+  private indexed: Index = { trust: undefined, version: -1, byService: new Map() };
 
   constructor(private readonly options: MeshOptions) {}
 
@@ -43,22 +52,36 @@ export class PeerMesh implements Mesh {
   }
 
   instances(service: string): readonly Instance[] {
-    const { network, exposesHere, openHere } = this.options;
+    const { network, peers, exposesHere, openHere } = this.options;
     const key = serviceKey(service);
-    const remote = this.announcing()
-      .filter(node => node.services.some(s => serviceKey(s.name) === key))
-      .map(node => ({
-        node: node.node,
-        name: node.name,
-        reachable: node.reachable,
-        openStreams: this.counts.get(`${node.nodeId}/${key}`) ?? 0,
-        local: false,
-      }));
+    const remote = (this.index().get(key) ?? []).map(({ node, nodeId, name }) => ({
+      node,
+      name,
+      reachable: peers.get(nodeId)?.connected === true,
+      openStreams: this.counts.get(`${nodeId}/${key}`) ?? 0,
+      local: false,
+    }));
     if (!exposesHere(service)) return remote;
-    return [
-      { node: network.nodeId, name: network.name, reachable: true, openStreams: openHere(service), local: true },
-      ...remote,
-    ];
+    const here = {
+      node: network.nodeId,
+      name: network.name,
+      reachable: true,
+      openStreams: openHere(service),
+      local: true,
+    };
+    return [here, ...remote];
+  }
+
+  /** Who exposes what, worked out once for each state of the trust store: every new connection asks. */
+  private index(): ReadonlyMap<string, readonly (AnnouncingNode & { readonly node: NodeId })[]> {
+    const { trust } = this.options.network;
+    if (this.indexed.trust === trust && this.indexed.version === trust.version) return this.indexed.byService;
+    const byService = new Map<string, (AnnouncingNode & { readonly node: NodeId })[]>();
+    for (const node of this.announcing())
+      for (const key of new Set(node.services.map(s => serviceKey(s.name))))
+        byService.set(key, [...(byService.get(key) ?? []), node]);
+    this.indexed = { trust, version: trust.version, byService };
+    return byService;
   }
 
   /** Every other member with what its registry record says. */
@@ -70,13 +93,8 @@ export class PeerMesh implements Mesh {
       .map(member => {
         const nodeId = nodeIdText(member.node);
         const services = network.trust.record(member.node)?.services ?? [];
-        return {
-          node: member.node,
-          nodeId,
-          name: network.nameOf(member.node),
-          reachable: peers.get(nodeId)?.connected === true,
-          services,
-        };
+        const reachable = peers.get(nodeId)?.connected === true;
+        return { node: member.node, nodeId, name: network.nameOf(member.node), reachable, services };
       });
   }
 
