@@ -1,0 +1,407 @@
+/** Which link is for what: NEW, ATTACH, surplus; restarts, doubles and thieves. */
+import { EMPTY } from '../../../protocol/bytes.js';
+import type { Code } from '../../../protocol/codes.js';
+import { limitsWith } from '../../../protocol/limits.js';
+import { FRAME, decodeAttach, encodeAttach } from '../../../protocol/link/index.js';
+import type { Stream, StreamHandler } from '../../../protocol/session/index.js';
+import { assert, suite } from '../../helpers/suite.js';
+import { Liar } from './liar.js';
+import { World, type Connection, type NodeOptions } from './world.js';
+
+const test = suite('attach');
+
+interface Echo {
+  readonly got: number[];
+  readonly resets: Code[];
+  stream: Stream | undefined;
+}
+
+/** Both sides accept everything and send it back. */
+function echoing(limits?: NodeOptions['limits']): { world: World; resets: Code[] } {
+  const resets: Code[] = [];
+  const options: NodeOptions = {
+    ...(limits === undefined ? {} : { limits }),
+    onStream(stream) {
+      return {
+        data(chunk) {
+          stream.consumed(chunk.length);
+          stream.write(chunk);
+        },
+        fin: () => stream.end(),
+        reset: code => void resets.push(code),
+      };
+    },
+  };
+  return { world: new World('attach', [options, options]), resets };
+}
+
+/** A stream from one side on which bytes go round. */
+function open(world: World, side: 0 | 1): Echo {
+  const echo: Echo = { got: [], resets: [], stream: undefined };
+  const handler: StreamHandler = {
+    data(chunk) {
+      echo.got.push(...chunk);
+      echo.stream!.consumed(chunk.length);
+    },
+    fin: () => undefined,
+    reset: code => void echo.resets.push(code),
+  };
+  echo.stream = world.nodes[side].session.open({ service: 'echo', class: 'interactive' }, handler);
+  return echo;
+}
+
+function linkCounts(world: World): number[] {
+  return world.nodes.map(n => n.slot.session?.links.length ?? -1);
+}
+
+function closedCodes(world: World): Code[][] {
+  return world.nodes.map(n => n.closed.map(([code]) => code));
+}
+
+test('the first link makes a session at both ends', () => {
+  const { world } = echoing();
+  world.admit({ delay: [5, 5] });
+  world.timers.run(11);
+  assert.equal(world.nodes.map(n => n.events), [['up'], ['up']]); // prettier-ignore
+});
+
+test('two dials at once end in one session, and its streams hold', () => {
+  const { world } = echoing();
+  world.admit({ delay: [5, 5] });
+  world.admit({ delay: [5, 5] });
+  world.timers.run(500);
+  assert.equal(linkCounts(world), [1, 1]);
+  assert.equal(closedCodes(world), [['surplus'], ['surplus']]);
+  assert.equal(world.nodes.map(n => n.events), [['up'], ['up']]); // prettier-ignore
+  assert.equal(
+    world.nodes.flatMap(n => n.alarms),
+    [],
+  );
+});
+
+test('a stream goes on over a new link, whoever opened it', () => {
+  const { world } = echoing();
+  const first = world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  const echoes = [open(world, 0), open(world, 1)];
+  for (const e of echoes) e.stream!.write(Uint8Array.of(1, 2, 3));
+  world.timers.run(50);
+  first.wire.cut();
+  world.timers.run(50);
+  assert.equal(linkCounts(world), [0, 0]);
+  for (const e of echoes) e.stream!.write(Uint8Array.of(4));
+  world.admit({ delay: [5, 5] });
+  world.timers.run(100);
+  for (const e of echoes) assert.equal([e.got, e.resets], [[1, 2, 3, 4], []]);
+  assert.is(world.nodes[0].session.stats().resumptions, 1);
+});
+
+test('streams opened while there is no link are opened when there is one', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  first.wire.cut();
+  world.timers.run(50);
+  const e = open(world, 1);
+  e.stream!.write(Uint8Array.of(7));
+  world.admit();
+  world.timers.run(50);
+  assert.equal(e.got, [7]);
+});
+
+test('grace: the streams are reset when no link comes for two minutes', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  const e = open(world, 0);
+  world.timers.run(50);
+  first.wire.cut();
+  world.timers.run(119_000);
+  assert.equal(e.resets, []);
+  world.timers.run(2_000);
+  assert.equal(e.resets, ['grace-over']);
+  assert.equal(world.nodes[0].events, ['up', 'held', 'down grace-over']);
+  assert.is(world.nodes[0].slot.session, undefined);
+  assert.is(world.timers.waiting, 0);
+});
+
+test('grace is over only while there is no link', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  const e = open(world, 0);
+  first.wire.cut();
+  world.timers.run(100_000);
+  world.admit();
+  world.timers.run(100_000);
+  assert.equal(e.resets, []);
+  assert.equal(world.nodes[0].events, ['up', 'held', 'up']);
+});
+
+for (const [side, role] of [
+  [0, 'decides'],
+  [1, 'answers'],
+] as const) {
+  // prettier-ignore
+  const other = (1 - side) as 0 | 1;
+
+  test(`the side that ${role} restarts: the other resets its streams at once`, () => {
+    const { world } = echoing();
+    const first = world.admit({ delay: [5, 5] });
+    world.timers.run(50);
+    const e = open(world, other);
+    world.timers.run(50);
+    first.wire.cut();
+    world.nodes[side].restart();
+    world.admit({ delay: [5, 5] });
+    world.timers.run(100);
+    assert.equal(e.resets, ['peer-restarted']);
+    assert.equal(linkCounts(world), [1, 1]);
+    assert.equal(world.nodes[other].alarms, []);
+    const again = open(world, other);
+    again.stream!.write(Uint8Array.of(1));
+    world.timers.run(50);
+    assert.equal(again.got, [1]);
+  });
+
+  test(`the side that ${role} restarts behind a silent wire: seen within the ping deadline`, () => {
+    const { world } = echoing();
+    const first = world.admit({ delay: [5, 5] });
+    world.timers.run(50);
+    const e = open(world, other);
+    world.timers.run(50);
+    first.wire.silence();
+    world.nodes[side].restart();
+    world.admit({ delay: [5, 5] });
+    world.timers.run(5_500);
+    assert.equal(e.resets, ['peer-restarted']);
+    assert.equal(linkCounts(world), [1, 1]);
+    assert.equal(world.nodes[other].alarms, []);
+  });
+
+  test(`a second host with the identity of the side that ${role} gets nothing, and the alarm is raised`, () => {
+    const { world } = echoing();
+    world.admit({ delay: [5, 5] });
+    world.timers.run(50);
+    const e = open(world, other);
+    e.stream!.write(Uint8Array.of(1));
+    world.timers.run(50);
+    // The thief: same keys, so a link of its own, but another process.
+    const honest = world.nodes[side].slot;
+    world.nodes[side].restart();
+    const second = world.admit({ delay: [5, 5] });
+    world.timers.run(6_000);
+    assert.ok(second.links[other].isClosed);
+    assert.is(world.nodes[other].closed.at(-1)?.[0], 'duplicate-identity');
+    assert.is(world.nodes[other].alarms.length, 1);
+    assert.match(world.nodes[other].alarms[0]!, /two hosts run as/);
+    e.stream!.write(Uint8Array.of(2));
+    world.timers.run(50);
+    assert.equal([e.got, e.resets], [[1, 2], []]);
+    assert.is(honest.session?.links.length, 1);
+  });
+}
+
+test('a link that fell silent makes way for a new one at once', () => {
+  const { world } = echoing();
+  const first = world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  const e = open(world, 1);
+  world.timers.run(50);
+  first.wire.silence();
+  e.stream!.write(Uint8Array.of(1, 2));
+  world.timers.run(100);
+  world.admit({ delay: [5, 5] });
+  world.timers.run(2_500);
+  assert.equal([e.got, e.resets], [[1, 2], []]);
+  assert.equal(linkCounts(world), [1, 1]);
+});
+
+test('one side alone lost the link: the other joins it on the new one', () => {
+  const { world } = echoing();
+  const first = world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  const e = open(world, 1);
+  world.timers.run(50);
+  // The deciding side hears of the loss, the answering one believes in its link and has bytes on it.
+  first.wire.silence();
+  e.stream!.write(Uint8Array.of(1, 2));
+  world.timers.run(10);
+  first.links[0].transportClosed('gone');
+  world.admit({ delay: [5, 5] });
+  world.timers.run(2_000);
+  assert.equal(e.got, [1, 2]);
+});
+
+test('an old link makes way for a new one without a lost byte', () => {
+  const { world } = echoing(limitsWith({ session: { replaceAfterMs: 10_000 } }));
+  world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  const e = open(world, 0);
+  world.timers.run(11_000);
+  e.stream!.write(new Uint8Array(5_000).fill(1));
+  world.admit({ delay: [5, 5] });
+  e.stream!.write(new Uint8Array(5_000).fill(2));
+  world.timers.run(5_500);
+  assert.is(e.got.length, 10_000);
+  assert.equal(linkCounts(world), [1, 1]);
+  assert.equal(closedCodes(world), [['replaced'], ['replaced']]);
+  assert.equal(world.nodes[0].session.stats().bytesResent, 0);
+});
+
+test('two links when two are wanted; losing either is not noticed', () => {
+  for (const victim of [0, 1]) {
+    const { world } = echoing(limitsWith({ session: { links: 2 } }));
+    const connections: Connection[] = [world.admit({ delay: [5, 5] }), world.admit({ delay: [5, 5] })];
+    world.timers.run(100);
+    assert.equal(linkCounts(world), [2, 2]);
+    const e = open(world, 0);
+    e.stream!.write(Uint8Array.of(1));
+    world.timers.run(50);
+    e.stream!.write(Uint8Array.of(2));
+    connections[victim]!.wire.cut();
+    world.timers.run(100);
+    e.stream!.write(Uint8Array.of(3));
+    world.timers.run(100);
+    assert.equal([e.got, e.resets], [[1, 2, 3], []]);
+    assert.ok(!world.nodes[0].events.includes('held'));
+  }
+});
+
+test('only so many links wait', () => {
+  const { world } = echoing();
+  const links = Array.from({ length: 6 }, () => world.connect());
+  for (const c of links) world.nodes[1].slot.linkAdmitted(c.links[1]);
+  assert.is(world.nodes[1].slot.waiting, 4);
+  assert.is(links.filter(c => c.links[1].isClosed).length, 2);
+});
+
+test('goaway holds for the sessions to come', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  world.nodes[0].slot.goaway();
+  world.timers.run(50);
+  assert.ok(world.nodes[1].session.isPeerLeaving);
+  assert.throws(() => open(world, 1), /takes no new streams/);
+  first.wire.cut();
+  world.nodes[1].restart();
+  world.admit();
+  world.timers.run(100);
+  assert.ok(world.nodes[1].session.isPeerLeaving);
+});
+
+test('close ends the session at both ends with its code', () => {
+  const { world, resets } = echoing();
+  world.admit();
+  world.timers.run(50);
+  const e = open(world, 0);
+  world.timers.run(50);
+  world.nodes[1].slot.close('revoked');
+  world.timers.run(100);
+  assert.equal([e.resets, resets], [['revoked'], ['revoked']]);
+  assert.equal(world.nodes.map(n => n.events.at(-1)), ['down revoked', 'down revoked']); // prettier-ignore
+  assert.is(world.timers.waiting, 0);
+});
+
+// ── frames out of place, wrong proofs ──────────────────────────────────────────────────────────────────────────────
+
+test('frames of a session before the attach are a violation', () => {
+  const { world } = echoing();
+  const { links } = world.connect();
+  world.nodes[0].slot.linkAdmitted(links[0]);
+  links[1].setHandler({ frame: () => undefined });
+  links[1].send(FRAME.DATA, Uint8Array.of(0, 0));
+  world.timers.run(100);
+  assert.is(world.nodes[0].closed[0]?.[0], 'protocol');
+});
+
+test('a wrong proof from the side that answers: closed, alarm, the session is untouched', () => {
+  const liar = new Liar();
+  const { world } = liar;
+  const id = liar.session;
+  const second = world.connect();
+  second.links[1].setHandler({
+    frame: type => {
+      if (type === FRAME.ATTACH) second.links[1].send(FRAME.ATTACHED, new Uint8Array(32));
+    },
+  });
+  liar.link.close('no-error');
+  liar.run();
+  world.nodes[0].slot.linkAdmitted(second.links[0]);
+  world.timers.run(100);
+  assert.is(liar.victim.closed.at(-1)?.[0], 'attach-failed');
+  assert.is(liar.victim.alarms.length, 1);
+  assert.is(world.nodes[0].session, id);
+});
+
+test('proofs of another link, another epoch or another session are worth nothing', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  first.wire.cut();
+  world.timers.run(50);
+  // The deciding side's own ATTACH, taken from the link for which it was made.
+  const taken = world.connect();
+  let attach: Uint8Array | undefined;
+  taken.links[1].setHandler({ frame: (type, body) => void (type === FRAME.ATTACH && (attach = body.slice())) });
+  world.nodes[0].slot.linkAdmitted(taken.links[0]);
+  world.timers.run(50);
+  const good = decodeAttach(attach!);
+  const bad = [
+    good,
+    { ...good, epoch: good.epoch + 1 },
+    { ...good, epoch: 2 ** 50 },
+    { ...good, proof: new Uint8Array(32) },
+  ];
+  bad.forEach((lie, i) => {
+    const { links } = world.connect();
+    links[0].setHandler({ frame: () => undefined });
+    world.nodes[1].slot.linkAdmitted(links[1]);
+    links[0].send(FRAME.ATTACH, encodeAttach(lie));
+    world.timers.run(50);
+    assert.is(world.nodes[1].closed.at(-1)?.[0], 'attach-failed', `lie ${i}`);
+    assert.is(world.nodes[1].alarms.length, i + 1);
+  });
+  const { links } = world.connect();
+  const heard: number[] = [];
+  links[0].setHandler({ frame: type => void heard.push(type) });
+  world.nodes[1].slot.linkAdmitted(links[1]);
+  links[0].send(FRAME.ATTACH, encodeAttach({ ...good, sessionId: new Uint8Array(16) }));
+  world.timers.run(50);
+  assert.equal(heard, [FRAME.UNKNOWN]);
+  assert.ok(world.nodes[1].session.isHeld);
+});
+
+test('CONFIRM without an attach, and an answer that was not asked for, are violations', () => {
+  for (const [side, type] of [
+    [1, FRAME.CONFIRM],
+    [1, FRAME.NEW_OK],
+    [0, FRAME.ATTACHED],
+    [0, FRAME.NEW],
+  ] as const) {
+    // prettier-ignore
+    const { world } = echoing();
+    const { links } = world.connect();
+    links[(1 - side) as 0 | 1].setHandler({ frame: () => undefined });
+    world.nodes[side].slot.linkAdmitted(links[side]);
+    links[(1 - side) as 0 | 1].send(type, type === FRAME.ATTACHED ? new Uint8Array(32) : EMPTY);
+    world.timers.run(50);
+    assert.is(world.nodes[side].closed.at(-1)?.[0], 'protocol');
+  }
+});
+
+test('no answer to an attach: the link is given up and the next one tried', () => {
+  const { world } = echoing();
+  const mute = world.connect();
+  mute.links[1].setHandler({ frame: () => undefined });
+  world.nodes[0].slot.linkAdmitted(mute.links[0]);
+  world.admit();
+  world.timers.run(9_000);
+  assert.is(world.nodes[0].slot.session, undefined);
+  world.timers.run(2_000);
+  assert.equal(linkCounts(world), [1, 1]);
+  assert.is(world.nodes[0].closed[0]?.[0], 'attach-failed');
+});
+
+test.run();
