@@ -15,6 +15,7 @@ import type { NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
 import type { StateFiles } from './home/statefile.js';
 import { errorFields, type Log } from './observe/log.js';
+import { limitRepeats } from './observe/repeats.js';
 import { PeerMesh } from './peers/mesh.js';
 import { Network } from './peers/network.js';
 import { Peers } from './peers/peers.js';
@@ -76,10 +77,12 @@ export function assemble(given: Ingredients): Parts {
   const budget = new ProcessBudget(limits);
   const sockets = new SocketCount();
   const alarms: string[] = [];
+  // What a peer can cause again and again must not fill the disk.
+  const alarmLog = limitRepeats(log, timers);
   const onAlarm = (sentence: string, node?: string): void => {
     if (!alarms.includes(sentence)) alarms.push(sentence);
     if (alarms.length > MAX_ALARMS) alarms.shift();
-    log.error('alarm', { node }, sentence);
+    alarmLog.error('alarm', { node }, sentence);
   };
   let publishing = false;
   const publish = (): void => {
@@ -105,7 +108,7 @@ export function assemble(given: Ingredients): Parts {
     primitives,
     timers,
     random: primitives.random,
-    log,
+    log: limitRepeats(log, timers),
     files,
     keys: given.keys,
     wantedName: () => config.node.name ?? nameFor(hostname()),

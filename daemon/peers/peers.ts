@@ -11,6 +11,7 @@ import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import type { AeadName } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
+import { judgeIdentity } from '../../protocol/handshake/verdict.js';
 import { nodeIdText, type NodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
 import { ITEM_KINDS, kindOf, type TrustItem } from '../../protocol/identity/trust-item.js';
 import type { Limits } from '../../protocol/limits.js';
@@ -23,11 +24,13 @@ import {
   type StreamHandler,
 } from '../../protocol/session/index.js';
 import { errorFields, type Log } from '../observe/log.js';
+import { limitRepeats } from '../observe/repeats.js';
 import { dial, type DialTls } from '../transport/dial.js';
 import { parseAddress } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
 import { DialLoop } from './dial-loop.js';
+import { LinkAge } from './link-age.js';
 import type { Network } from './network.js';
 import { Peer } from './peer.js';
 
@@ -35,6 +38,10 @@ import { Peer } from './peer.js';
 const STRAY_RETRY_MS = 30_000;
 /** Unknown addresses that are being tried at a time. */
 const MAX_STRAY_DIALS = 16;
+/** Accepted links in their catch-up, of one member. */
+export const MAX_ARRIVING_OF_MEMBER = 4;
+/** Accepted links in their catch-up of all others: who holds the network's secret alone cannot fill the memory. */
+export const MAX_ARRIVING_OF_OTHERS = 32;
 
 export interface PeersOptions {
   readonly network: Network;
@@ -58,13 +65,18 @@ export interface PeersOptions {
 export class Peers {
   private readonly peers = new Map<NodeIdText, Peer>();
   private readonly arriving = new Set<NewLink>();
+  private readonly ages = new Map<PeerLink, LinkAge>();
   private readonly strays = new Set<string>();
   private fixed: readonly string[] = [];
   private retry: Timer | undefined;
   private linkIds = 0;
   private stopped = false;
+  /** for lines that whoever holds the network's secret can cause */
+  private readonly repeats: Log;
 
-  constructor(private readonly options: PeersOptions) {}
+  constructor(private readonly options: PeersOptions) {
+    this.repeats = limitRepeats(options.log, options.timers);
+  }
 
   // What there is.
 
@@ -87,7 +99,7 @@ export class Peers {
   accept(newLink: NewLink): void {
     this.arrive(newLink, this.options.network.admission()).catch((error: unknown) => {
       const node = this.options.network.nameOf(newLink.established.peer.nodeId);
-      this.options.log.info(
+      this.repeats.info(
         'link-refused',
         { node, address: newLink.address, ...errorFields(error) },
         'a link was refused',
@@ -105,6 +117,7 @@ export class Peers {
       newLink.transport.abort();
       throw new WarrenError('unreachable', 'This daemon is on its way out.');
     }
+    if (newLink.direction === 'accepted') this.makeRoom(newLink);
     this.arriving.add(newLink);
     try {
       const { timers, primitives, limits } = this.options;
@@ -128,6 +141,24 @@ export class Peers {
     }
   }
 
+  /** The handshake's caps end with the handshake: here the newest link of its kind makes the oldest go. */
+  private makeRoom(newLink: NewLink): void {
+    const member = this.memberOf(newLink);
+    const most = member === undefined ? MAX_ARRIVING_OF_OTHERS : MAX_ARRIVING_OF_MEMBER;
+    const alike = [...this.arriving].filter(other => other.direction === 'accepted' && this.memberOf(other) === member);
+    const oldest = alike[0];
+    if (oldest === undefined || alike.length < most) return;
+    this.arriving.delete(oldest);
+    oldest.transport.abort();
+  }
+
+  /** @returns the member that proved itself by the handshake; undefined when that takes the catch-up, or is no member */
+  private memberOf({ established: { peer } }: NewLink): NodeIdText | undefined {
+    const { network } = this.options;
+    const isProven = judgeIdentity(network.trust, peer).kind === 'admitted' && network.isMember(peer.nodeId);
+    return isProven ? nodeIdText(peer.nodeId) : undefined;
+  }
+
   private admitted(link: PeerLink): void {
     const { nodeId } = link.link.established.peer;
     const peer = this.peerOf(nodeId);
@@ -136,17 +167,30 @@ export class Peers {
       return;
     }
     peer.linkUp(link, this.options.timers);
+    this.ages.set(link, this.watchAge(peer, link));
     const { transport, direction, address } = link;
     const fields = { node: this.nameOf(peer), address, transport: transport.kind, direction, link: link.link.id };
-    this.options.log.info('link-up', fields, 'a link is up');
+    peer.log.info('link-up', fields, 'a link is up');
     peer.slot.linkAdmitted(link.link);
     this.options.onChange();
+  }
+
+  /** The address that led to this link leads to its replacement. */
+  private watchAge(peer: Peer, link: PeerLink): LinkAge {
+    const { timers, random } = this.options;
+    return new LinkAge({
+      timers,
+      random,
+      isDialer: link.direction === 'dialed',
+      replace: async () => void (await this.dial(link.address, { expect: peer.nodeId })),
+      end: () => link.link.close('replaced', 'the link is three hours old'),
+    });
   }
 
   private limited(newLink: NewLink, sentence: string): void {
     const peer = this.peers.get(peerOf(newLink));
     if (peer !== undefined) peer.problem = sentence;
-    this.options.log.warn(
+    this.repeats.warn(
       'link-limited',
       { address: newLink.address, reason: sentence },
       'a link is good for the catch-up only',
@@ -157,8 +201,10 @@ export class Peers {
     const peer = this.peers.get(nodeIdText(link.link.established.peer.nodeId));
     if (peer === undefined) return;
     peer.linkDown(link, this.options.timers);
+    this.ages.get(link)?.stop();
+    this.ages.delete(link);
     const fields = { node: this.nameOf(peer), address: link.address, link: link.link.id, code, reason: sentence };
-    this.options.log.info('link-down', fields, 'a link has ended');
+    peer.log.info('link-down', fields, 'a link has ended');
     if (code !== 'surplus' && !peer.connected) peer.problem = sentence;
     this.options.onChange();
     if (code !== 'surplus') peer.dialer.lost(this.options.timers.now() - link.since);
@@ -170,18 +216,20 @@ export class Peers {
     const id = nodeIdText(nodeId);
     const known = this.peers.get(id);
     if (known !== undefined) return known;
+    const log = limitRepeats(this.options.log, this.options.timers);
     const peer: Peer = new Peer(
       id,
       nodeId,
-      this.slotFor(nodeId),
+      this.slotFor(nodeId, log),
       this.dialerFor(nodeId, () => peer),
+      log,
     );
     this.peers.set(id, peer);
     return peer;
   }
 
-  private slotFor(nodeId: NodeId): SessionSlot {
-    const { network, primitives, timers, limits, budget, log } = this.options;
+  private slotFor(nodeId: NodeId, log: Log): SessionSlot {
+    const { network, primitives, timers, limits, budget } = this.options;
     const name = (): string => network.nameOf(nodeId);
     return new SessionSlot({
       local: network.nodeId,
@@ -254,14 +302,31 @@ export class Peers {
     return this.arrive(newLink, network.admission());
   }
 
-  /** Dials whoever is a member and has no link; to be called when the trust store has changed. */
+  /**
+   * Dials whoever is a member and has no link, and parts from whoever is none any more; to be called when the trust
+   * store has changed, and now and then, since grants expire.
+   */
   follow(): void {
     if (this.stopped) return;
+    for (const peer of this.peers.values()) this.partFromOutcast(peer);
     for (const member of this.options.network.trust.members()) {
       if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
       const peer = this.peerOf(member.node);
-      if (peer.links.size === 0 && !peer.dialer.dialing) peer.dialer.wake();
+      const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
+      // What somebody else tells must not undo the pauses between failed dials.
+      if (!peer.isToldAnew(told)) peer.dialer.nudge();
+      else if (peer.links.size === 0 && !peer.dialer.dialing) peer.dialer.wake();
     }
+  }
+
+  /** Whose grant is over keeps its place and may come for the catch-up; who was revoked is forgotten. */
+  private partFromOutcast(peer: Peer): void {
+    const judgement = this.options.network.trust.judge(peer.nodeId);
+    if (judgement.verdict === 'admitted') return;
+    if (peer.links.size > 0 || peer.slot.session !== undefined) this.cutOff(peer, judgement.code, judgement.sentence);
+    if (judgement.verdict !== 'refused') return;
+    peer.dialer.stop();
+    this.peers.delete(peer.id);
   }
 
   /** @param addresses of the config file, dialed whoever is there */
@@ -306,8 +371,15 @@ export class Peers {
     }
   }
 
+  /** A peer that does not take its news loses its session; what it missed comes with the next catch-up. */
   private tell(id: NodeIdText, item: TrustItem): void {
-    this.peers.get(id)?.slot.news(ITEM_KINDS[item.kind], item.bytes);
+    const peer = this.peers.get(id);
+    try {
+      peer?.slot.news(ITEM_KINDS[item.kind], item.bytes);
+    } catch (error) {
+      peer?.log.warn('news-not-taken', { node: this.nameOf(peer), ...errorFields(error) }, 'a peer takes no news');
+      peer?.slot.close('limit', 'the peer does not take its news');
+    }
   }
 
   // What the operator asks for.
@@ -316,9 +388,13 @@ export class Peers {
   remove(id: NodeIdText): void {
     const peer = this.peers.get(id);
     if (peer === undefined) return;
-    peer.slot.close('removed');
-    for (const { link } of peer.links) link.close('removed', 'removed by the operator');
+    this.cutOff(peer, 'removed', 'removed by the operator');
     this.options.onChange();
+  }
+
+  private cutOff(peer: Peer, code: Code, sentence: string): void {
+    peer.slot.close(code, sentence);
+    for (const { link } of peer.links) link.close(code, sentence);
   }
 
   /** Tells every peer that no new stream is wanted here. */

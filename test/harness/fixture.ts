@@ -13,5 +13,5 @@ test('knows its size and seed', () => {
 // What hangs must not keep the process.
 setTimeout(() => process.exit(), 5_000).unref();
 setInterval(() => undefined, 1_000);
-test.after(() => setTimeout(() => process.exit(), 300));
+test.after(() => void setTimeout(() => process.exit(), 300));
 test.run();

@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events';
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import { Drain } from '../../../daemon/lifecycle/drain.js';
 import { Ending, STOP_EXTRA_MS } from '../../../daemon/lifecycle/ending.js';
 import { setUpLog } from '../../../daemon/lifecycle/log-setup.js';
 import { Readiness, notifySupervisor } from '../../../daemon/lifecycle/readiness.js';
@@ -18,43 +17,6 @@ const test = suite('lifecycle');
 
 const never = new AbortController().signal;
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
-
-test('a drain ends when the last token is given back, and only then', async () => {
-  const time = new VirtualTime();
-  const drain = new Drain(time);
-  const [a, b] = [drain.hold(), drain.hold()];
-  let started = 0;
-  drain.onStart(() => started++);
-  let how: string | undefined;
-  void drain.run(1000, never).then(end => (how = end));
-  drain.onStart(() => started++);
-  assert.equal([started, drain.draining, drain.active], [2, true, 2]);
-  a();
-  a();
-  await turn();
-  assert.equal([how, drain.active], [undefined, 1]);
-  b();
-  await turn();
-  assert.is(how, 'done');
-  assert.is(time.pending, 0);
-});
-
-test('a drain has a hard deadline, and can be forced', async () => {
-  const time = new VirtualTime();
-  const drain = new Drain(time);
-  drain.hold();
-  const late = drain.run(1000, never);
-  time.advance(1001);
-  assert.is(await late, 'deadline');
-  const force = new AbortController();
-  const forced = drain.run(1000, force.signal);
-  force.abort();
-  assert.is(await forced, 'forced');
-  assert.is(await drain.run(1000, force.signal), 'forced');
-  assert.is(await drain.run(0, never), 'deadline');
-  assert.is(await new Drain(time).run(0, never), 'done');
-  assert.is(time.pending, 0);
-});
 
 test('the daemon is ready when no task is left', async () => {
   const readiness = new Readiness();

@@ -1,5 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { DIAL_PAUSE_FIRST_MS, DIAL_PAUSE_MAX_MS, DIAL_STEADY_MS, DialLoop, dialPause } from '../../../daemon/peers/dial-loop.js';
+import {
+  DIAL_PAUSE_FIRST_MS,
+  DIAL_PAUSE_MAX_MS,
+  DIAL_STEADY_MS,
+  DialLoop,
+  dialPause,
+} from '../../../daemon/peers/dial-loop.js';
 import { suite, assert } from '../../helpers/suite.js';
 import { VirtualTime } from '../../helpers/virtual-time.js';
 
