@@ -10,12 +10,10 @@ import { createLog } from '../../../daemon/observe/log.js';
 import { Turns } from '../../../daemon/admin/turns.js';
 import { WarrenError } from '../../../protocol/errors.js';
 import { assert, suite } from '../../helpers/suite.js';
-import { VirtualTime } from '../../helpers/virtual-time.js';
 import { withFolder } from '../home/temp.js';
 
 const test = suite('lifecycle');
 
-const never = new AbortController().signal;
 const turn = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 test('the daemon is ready when no task is left', async () => {
