@@ -76,9 +76,9 @@ test('a proof is of one link, one role, one epoch and one session', () => {
 
 test('who has the old secret only cannot attach once the session has moved on', () => {
   const { decider, other } = pair();
-  const old = Object.assign(Object.create(SessionSecrets.prototype) as SessionSecrets, decider, {
-    secret: (decider as unknown as { secret: Uint8Array }).secret.slice(),
-  });
+  const kept = (decider as unknown as { readonly secret: Uint8Array }).secret.slice();
+  const old = Object.create(SessionSecrets.prototype) as SessionSecrets;
+  Object.assign(old, decider, { secret: kept });
   assert.ok(attached(decider, other)());
   const l = link();
   assert.is(other.accept(l, old.attach(l)), undefined);
