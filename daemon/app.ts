@@ -25,12 +25,13 @@ import { loadKeys, saveKeys, type NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
 import { StateFiles } from './home/statefile.js';
 import { errorFields, type Log, type LogLevel } from './observe/log.js';
+import { limitRepeats } from './observe/repeats.js';
 import { join } from './peers/join.js';
 import { assemble, boundAddresses, type Parts } from './parts.js';
 import { listen, type Listener } from './transport/listener.js';
 import { NodeTimers } from './transport/timers.js';
 
-/** Grants are looked at this often, ms. */
+/** Grants are looked at this often, ms: those to renew, and those that are over. */
 const RENEWAL_MS = 10 * 60_000;
 /** CLOSE frames get this long to leave when the daemon stops, ms. */
 const FAREWELL_MS = 500;
@@ -209,19 +210,21 @@ class App {
       port: Number.isInteger(port) ? port : undefined,
       random: primitives.random,
       timers,
-      log,
+      log: limitRepeats(log, timers),
       onFound: address => peers.tryAddress(address),
     });
     this.mdns.start();
   }
 
   private renew(): void {
-    const { network, timers, log } = this.parts;
+    const { network, timers, log, peers, exposed } = this.parts;
     try {
       network.renewGrants();
     } catch (error) {
       log.error('renewal-failed', errorFields(error), 'a grant could not be renewed');
     }
+    peers.follow();
+    exposed.recheck();
     timers.after(RENEWAL_MS, () => this.renew());
   }
 

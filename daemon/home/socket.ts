@@ -12,6 +12,8 @@ export function listenPrivate(server: Server, path: string): Promise<void> {
     const mask = process.umask(0o177);
     try {
       server.listen({ path }, () => {
+        // Out of descriptors an accept may fail: the client is gone, the listener goes on.
+        server.on('error', () => undefined);
         server.off('error', failed);
         resolve();
       });

@@ -93,6 +93,9 @@ function isKnown(item: { readonly kind: string; readonly bytes: Uint8Array }): i
 
 /** The state files of one home. Every save is atomic; a failed one throws `disk` and leaves the old file. */
 export class StateFiles {
+  /** what the file holds: the holder of the home's lock is its only writer, and every dial asks */
+  private memory: Memory | undefined;
+
   constructor(
     private readonly paths: HomePaths,
     private readonly ops?: FileOps,
@@ -132,12 +135,14 @@ export class StateFiles {
   }
 
   loadMemory(): Memory {
-    return this.load(this.paths.memory, memoryKind) ?? EMPTY_MEMORY;
+    this.memory ??= this.load(this.paths.memory, memoryKind) ?? EMPTY_MEMORY;
+    return this.memory;
   }
 
   saveMemory(memory: Memory): void {
     const { ports, registryVersion, removed } = memory;
     this.save(this.paths.memory, memoryKind, { ports, registryVersion, removed });
+    this.memory = memory;
   }
 
   /**

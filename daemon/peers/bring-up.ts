@@ -79,18 +79,32 @@ export function bringUp(options: BringUpOptions): Promise<PeerLink> {
           return;
         }
         admitted = { link, transport, direction: newLink.direction, address: newLink.address, since: timers.now() };
-        options.onAdmitted(admitted);
-        resolve(admitted);
+        try {
+          options.onAdmitted(admitted);
+          resolve(admitted);
+        } catch (error) {
+          giveUp(error);
+        }
       },
       onRefused: (code, sentence) => {
         refusal = refused(code, 'local', sentence);
         link.close(code, sentence);
       },
     });
+    /** An error of this side (a full disk, say): who waits hears it itself, the peer only that it happened. */
+    const giveUp = (error: unknown): void => {
+      reject(error);
+      link.close('internal', 'the other side could not take the link over');
+    };
     link.setHandler(admission);
     transport.onDrain(() => link.drained());
     transport.onClose(why => link.transportClosed(why));
-    admission.start();
+    try {
+      admission.start();
+    } catch (error) {
+      giveUp(error);
+      return;
+    }
     if (newLink.rest.length > 0) link.receive(newLink.rest);
     transport.onData(chunk => link.receive(chunk));
   });

@@ -60,7 +60,12 @@ export class DialLoop {
     this.pause?.cancel();
     this.pause = undefined;
     if (this.running !== undefined) this.again = true;
-    else void this.round();
+    else this.begin();
+  }
+
+  /** Dials now if a link is wanted and nothing is under way: neither a round nor the pause after a failed one. */
+  nudge(): void {
+    if (!this.stopped && this.running === undefined && this.pause === undefined) this.begin();
   }
 
   /**
@@ -79,6 +84,15 @@ export class DialLoop {
     this.running?.abort();
   }
 
+  private begin(): void {
+    this.round().catch((error: unknown) => {
+      this.running = undefined;
+      if (this.stopped) return;
+      this.options.onFailed(error);
+      this.pauseAfterFailure();
+    });
+  }
+
   private async round(): Promise<void> {
     if (this.stopped || !this.options.wanted()) return;
     const addresses = this.options.addresses();
@@ -91,7 +105,7 @@ export class DialLoop {
     if (this.stopped) return;
     if (failure !== undefined) this.options.onFailed(failure.error);
     if (!this.options.wanted()) return;
-    if (this.again) void this.round();
+    if (this.again) this.begin();
     else this.pauseAfterFailure();
   }
 
@@ -99,7 +113,7 @@ export class DialLoop {
     this.failures++;
     this.pause = this.options.timers.after(dialPause(this.failures, this.options.random), () => {
       this.pause = undefined;
-      void this.round();
+      this.begin();
     });
   }
 

@@ -6,7 +6,7 @@
  *   and invites are written at once.
  */
 import { equal, toHex } from '../../protocol/bytes.js';
-import type { Random, Timers } from '../../protocol/clock.js';
+import type { Random, Timer, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
@@ -32,7 +32,9 @@ import { TrustStore, type AddResult } from '../../protocol/identity/trust-store.
 import type { NodeKeys } from '../home/keyfile.js';
 import type { NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
 import { errorFields, type Log } from '../observe/log.js';
+import { limitRepeats } from '../observe/repeats.js';
 import type { AdmissionNeeds } from './bring-up.js';
+import { RecentItems } from './recent.js';
 
 /** Who asks to be admitted by invite; proven by the handshake. */
 export interface JoinRequest {
@@ -67,16 +69,8 @@ export interface NetworkOptions {
   readonly onReplaced: () => void;
 }
 
-/** Items that a peer may have missed while its link was being made: those of so long ago, ms. */
-export const RECENT_MS = 60_000;
-const MAX_RECENT = 4096;
-
-interface Recent {
-  readonly item: TrustItem;
-  readonly from: NodeId | undefined;
-  /** ms, monotonic */
-  readonly at: number;
-}
+/** Registry records are written this long after they came: their node tells them again, and may do so often, ms. */
+const RECORDS_SAVE_MS = 1_000;
 
 export class Network {
   readonly nodeId: NodeId;
@@ -85,12 +79,19 @@ export class Network {
   private invites = new InviteBook();
   private readonly pskCache = new Map<string, PskKeys>();
   private unsaved = false;
-  private recent: Recent[] = [];
+  private savePause: Timer | undefined;
+  private readonly recent: RecentItems;
+  /** invites of which it is known that they have leaked */
+  private readonly leaked = new Set<string>();
+  /** for lines that whoever holds the network's secret can cause */
+  private readonly repeats: Log;
   /** the peer whose items are being taken in */
   private source: NodeId | undefined;
 
   constructor(private readonly options: NetworkOptions) {
     this.nodeId = options.keys.nodeId;
+    this.repeats = limitRepeats(options.log, options.timers);
+    this.recent = new RecentItems(options.timers);
     const state = options.files.loadNetwork();
     const store = this.newStore(state?.networkId ?? this.nodeId);
     // Not the node's own yet, so that what it kept is not told anew.
@@ -154,13 +155,13 @@ export class Network {
   }
 
   private contextFor(store: () => TrustStore): HandshakeContext {
-    const { primitives, timers, log } = this.options;
+    const { primitives, timers } = this.options;
     return {
       primitives,
       clock: timers,
       identity: () => this.identity(store()),
       digest: () => store().digest(),
-      log: ({ level, sentence }) => log[level]('handshake', {}, sentence),
+      log: ({ level, sentence }) => this.repeats[level]('handshake', {}, sentence),
     };
   }
 
@@ -240,7 +241,7 @@ export class Network {
         if (result.alarm !== undefined) this.options.onAlarm(result.alarm, node);
         if (result.status !== 'refused') continue;
         const fields = { kind: items[i]!.kind, node, from: from && this.nameOf(from), reason: result.why };
-        this.options.log.warn('item-refused', fields, 'something that a peer told is not right');
+        this.repeats.warn('item-refused', fields, 'something that a peer told is not right');
       }
       return results;
     } finally {
@@ -262,23 +263,19 @@ export class Network {
       networkId,
       onChange: item => {
         if (store !== this.store) return;
-        this.keepSoon();
-        this.recent.push({ item, from: this.source, at: timers.monotonic() });
-        if (this.recent.length > 2 * MAX_RECENT) this.recent = this.recent.slice(-MAX_RECENT);
+        if (item.kind === 'registry') this.keepWithin(RECORDS_SAVE_MS);
+        else this.keepSoon();
+        this.recent.add(item, this.source);
         this.options.onItem(item, this.source);
       },
+      onAlarm: (sentence, node) => this.options.onAlarm(sentence, node && this.nameOf(node)),
     });
     return store;
   }
 
-  /**
-   * What was taken in lately and not from `peer`: it may have come after the link's two sides had compared what they
-   * know, and before there was a session to tell it by.
-   */
+  /** What was taken in lately and not from `peer`, see recent.ts. */
   recentFor(peer: NodeId): readonly TrustItem[] {
-    const since = this.options.timers.monotonic() - RECENT_MS;
-    this.recent = this.recent.filter(({ at }) => at >= since);
-    return this.recent.filter(({ from }) => from === undefined || !equal(from, peer)).map(({ item }) => item);
+    return this.recent.for(peer);
   }
 
   // What this node signs.
@@ -319,8 +316,14 @@ export class Network {
         hint: 'Let it listen (warren up --listen HOST:PORT) or name one (warren up --advertise ADDR).',
       });
     const { primitives, timers, random } = this.options;
+    const before = this.invites.exportState();
     const { secret, expires } = this.invites.open(random, timers.now(), { ttl: ttlMs, tags });
-    this.saveNetwork();
+    try {
+      this.saveNetwork();
+    } catch (error) {
+      this.invites.importState(before);
+      throw error;
+    }
     const invite = {
       network: this.networkId,
       inviter: this.nodeId,
@@ -338,9 +341,10 @@ export class Network {
    * @returns the grant, or the code with which the joiner is sent away
    */
   private mint(join: JoinRequest, inviteId: string): Minted {
+    const before = this.invites.exportState();
     const use = this.invites.use(inviteId, join.nodeId, this.options.timers.now());
     if (use.status === 'refused') {
-      if (use.alarm !== undefined) this.options.onAlarm(use.alarm);
+      if (use.alarm !== undefined) this.alarmOnce(inviteId, use.alarm);
       return { refuse: use.code };
     }
     if (use.again && use.entry.grant !== undefined) return { grant: use.entry.grant };
@@ -349,20 +353,25 @@ export class Network {
       this.learn([{ kind: 'statement', bytes: join.statement }], join.nodeId);
       const item = issueGrant(this.store, this.pen, { node: join.nodeId, name: join.name, tags: use.entry.tags });
       this.invites.remember(inviteId, item.bytes);
+      // First on the disk, then told: a grant that others know of is bound to its invite whatever happens.
+      this.saveNetwork();
       this.learn([item], undefined);
-      this.keepNow();
       this.options.log.info('invite-used', { node: join.name, id: nodeIdText(join.nodeId) }, 'a node has joined');
       return { grant: item.bytes };
     } catch (error) {
-      this.invites.release(inviteId);
+      this.invites.importState(before);
       const code = error instanceof WarrenError ? error.wire : undefined;
-      this.options.log.warn(
-        'invite-failed',
-        { node: join.name, ...errorFields(error) },
-        'a node could not be admitted',
-      );
+      this.repeats.warn('invite-failed', { node: join.name, ...errorFields(error) }, 'a node could not be admitted');
       return { refuse: code ?? 'internal' };
     }
+  }
+
+  /** The first one who comes with a leaked invite says it all; a hundred would push other alarms out of sight. */
+  private alarmOnce(inviteId: string, alarm: string): void {
+    if (this.leaked.has(inviteId)) return;
+    if (this.leaked.size >= 2 * MAX_INVITES) this.leaked.clear();
+    this.leaked.add(inviteId);
+    this.options.onAlarm(alarm);
   }
 
   /** Renews the grants of members that are half over; only an admin can. */
@@ -431,6 +440,7 @@ export class Network {
     this.store = candidate.store;
     this.secrets = [...candidate.secrets];
     this.invites = new InviteBook();
+    this.recent.clear();
     this.options.onReplaced();
   }
 
@@ -461,6 +471,15 @@ export class Network {
     });
   }
 
+  /** Within `ms`: a node that changes its record all the time costs one write in that time, not one for each. */
+  private keepWithin(ms: number): void {
+    if (this.unsaved || this.savePause !== undefined) return;
+    this.savePause = this.options.timers.after(ms, () => {
+      this.savePause = undefined;
+      this.keepSoon();
+    });
+  }
+
   private keepNow(): void {
     this.saveTrust();
     this.saveNetwork();
@@ -468,6 +487,8 @@ export class Network {
 
   private saveTrust(): void {
     this.unsaved = false;
+    this.savePause?.cancel();
+    this.savePause = undefined;
     this.options.files.saveTrust(this.networkId, this.store.items());
   }
 
@@ -478,7 +499,7 @@ export class Network {
 
   /** Writes what is not written yet. */
   close(): void {
-    if (this.unsaved) this.saveTrust();
+    if (this.unsaved || this.savePause !== undefined) this.saveTrust();
   }
 }
 

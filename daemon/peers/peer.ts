@@ -3,6 +3,7 @@ import type { Timers } from '../../protocol/clock.js';
 import type { NodeId, NodeIdText } from '../../protocol/identity/node-id.js';
 import type { SessionSlot } from '../../protocol/session/index.js';
 import type { PeerState } from '../../protocol/admin/contract.js';
+import type { Log } from '../observe/log.js';
 import type { PeerLink } from './bring-up.js';
 import type { DialLoop } from './dial-loop.js';
 
@@ -17,12 +18,15 @@ export class Peer {
   problem: string | undefined;
   /** Addresses that have led to this node, newest first. */
   private learned: string[] = [];
+  private toldBefore = '';
 
   constructor(
     readonly id: NodeIdText,
     readonly nodeId: NodeId,
     readonly slot: SessionSlot,
     readonly dialer: DialLoop,
+    /** limits repeated lines: the peer decides how often its links come and go */
+    readonly log: Log,
   ) {}
 
   get connected(): boolean {
@@ -51,6 +55,13 @@ export class Peer {
   /** An address that leads, or may lead, to this node. */
   learn(address: string): void {
     this.learned = [address, ...this.learned.filter(a => a !== address)].slice(0, MAX_LEARNED);
+  }
+
+  /** @returns whether its registry record tells other addresses than the last time */
+  isToldAnew(told: readonly string[]): boolean {
+    const before = this.toldBefore;
+    this.toldBefore = told.join(' ');
+    return this.toldBefore !== before;
   }
 
   /** @param told what its registry record says */

@@ -28,6 +28,7 @@ import { limitRepeats } from '../observe/repeats.js';
 import { dial, type DialTls } from '../transport/dial.js';
 import { parseAddress } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
+import { Arrivals } from './arrivals.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
 import { DialLoop } from './dial-loop.js';
 import { LinkAge } from './link-age.js';
@@ -38,10 +39,6 @@ import { Peer } from './peer.js';
 const STRAY_RETRY_MS = 30_000;
 /** Unknown addresses that are being tried at a time. */
 const MAX_STRAY_DIALS = 16;
-/** Accepted links in their catch-up, of one member. */
-export const MAX_ARRIVING_OF_MEMBER = 4;
-/** Accepted links in their catch-up of all others: who holds the network's secret alone cannot fill the memory. */
-export const MAX_ARRIVING_OF_OTHERS = 32;
 
 export interface PeersOptions {
   readonly network: Network;
@@ -64,7 +61,7 @@ export interface PeersOptions {
 
 export class Peers {
   private readonly peers = new Map<NodeIdText, Peer>();
-  private readonly arriving = new Set<NewLink>();
+  private readonly arriving = new Arrivals();
   private readonly ages = new Map<PeerLink, LinkAge>();
   private readonly strays = new Set<string>();
   private fixed: readonly string[] = [];
@@ -117,8 +114,7 @@ export class Peers {
       newLink.transport.abort();
       throw new WarrenError('unreachable', 'This daemon is on its way out.');
     }
-    if (newLink.direction === 'accepted') this.makeRoom(newLink);
-    this.arriving.add(newLink);
+    this.arriving.add(newLink, this.memberOf(newLink));
     try {
       const { timers, primitives, limits } = this.options;
       const link = await bringUp({
@@ -137,19 +133,8 @@ export class Peers {
       });
       return this.peerOf(link.link.established.peer.nodeId);
     } finally {
-      this.arriving.delete(newLink);
+      this.arriving.done(newLink);
     }
-  }
-
-  /** The handshake's caps end with the handshake: here the newest link of its kind makes the oldest go. */
-  private makeRoom(newLink: NewLink): void {
-    const member = this.memberOf(newLink);
-    const most = member === undefined ? MAX_ARRIVING_OF_OTHERS : MAX_ARRIVING_OF_MEMBER;
-    const alike = [...this.arriving].filter(other => other.direction === 'accepted' && this.memberOf(other) === member);
-    const oldest = alike[0];
-    if (oldest === undefined || alike.length < most) return;
-    this.arriving.delete(oldest);
-    oldest.transport.abort();
   }
 
   /** @returns the member that proved itself by the handshake; undefined when that takes the catch-up, or is no member */
@@ -313,9 +298,11 @@ export class Peers {
       if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
       const peer = this.peerOf(member.node);
       const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
+      const isToldAnew = peer.isToldAnew(told);
+      if (peer.links.size > 0) continue;
       // What somebody else tells must not undo the pauses between failed dials.
-      if (!peer.isToldAnew(told)) peer.dialer.nudge();
-      else if (peer.links.size === 0 && !peer.dialer.dialing) peer.dialer.wake();
+      if (isToldAnew) peer.dialer.wake();
+      else peer.dialer.nudge();
     }
   }
 
@@ -411,7 +398,7 @@ export class Peers {
       peer.slot.close(code);
       for (const { link } of peer.links) link.close(code, 'the daemon stops');
     }
-    for (const newLink of this.arriving) newLink.transport.abort();
+    this.arriving.abort();
   }
 
   private nameOf(peer: Peer): string {

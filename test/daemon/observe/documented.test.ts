@@ -25,7 +25,7 @@ function firstCells(header: string): Set<string> {
 }
 
 test('every event that the daemon logs is in the table, and no other', () => {
-  const call = /\b(?:log|logger)\??\.(?:debug|info|warn|error)\(\s*'([a-z0-9-]+)'/g;
+  const call = /\b(?:log|logger|repeats|alarmLog)\??\.(?:debug|info|warn|error)\(\s*'([a-z0-9-]+)'/g;
   const logged = new Set(
     sources(join(ROOT, 'daemon')).flatMap(source => [...source.matchAll(call)].map(match => match[1]!)),
   );
