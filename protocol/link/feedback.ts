@@ -2,7 +2,7 @@
  * What a link knows of its path, from its own records and the peer's LINKACKs: round trip, delivery rate, and how much
  * bulk may be unacknowledged so that neither the path idles nor kernel buffers fill up (after BBR, in terms of records).
  *
- *   bulk cap = gain × best recent delivery rate × shortest recent round trip
+ *   bulk cap = gain × best recent delivery rate × (shortest recent round trip + what acknowledging adds to it)
  */
 import type { Limits } from '../limits.js';
 
@@ -46,6 +46,8 @@ export class Feedback {
   ackedAt = 0;
   /** Smoothed, and the shortest recent, round trip, ms. */
   rttMs: number | null = null;
+  /** Smoothed time between two LINKACKs, ms. */
+  private ackEveryMs = 0;
   private shortestMs = Number.POSITIVE_INFINITY;
   private shortestAt = 0;
   private probeUntil = 0;
@@ -82,7 +84,9 @@ export class Feedback {
   bulkCap(now: number): number {
     const { bulkStart, bulkLeast, bulkMost, leastRoundTripMs } = this.limits.link;
     if (this.rttMs === null || this.rate === 0) return bulkStart;
-    const product = this.rate * Math.max(this.shortestMs, leastRoundTripMs);
+    // A record counts as unacknowledged while it is transmitted and while its LINKACK waits for the next one, too.
+    const unseenMs = this.ackEveryMs + this.recordSize() / this.rate;
+    const product = this.rate * Math.max(this.shortestMs + unseenMs, leastRoundTripMs);
     const gain = now < this.probeUntil ? PROBE_GAIN : this.isStartup ? STARTUP_GAIN : STEADY_GAIN;
     const cap = Math.floor(Math.min(bulkMost, Math.max(bulkLeast, gain * product)));
     return this.wasLimited ? cap : Math.max(cap, bulkStart);
@@ -127,6 +131,8 @@ export class Feedback {
     }
     if (last === undefined) return;
     this.compact();
+    const sinceLast = Math.min(now - this.ackedAt, this.limits.link.ackDelayMs);
+    this.ackEveryMs += SMOOTHING * (sinceLast - this.ackEveryMs);
     this.ackedAt = now;
     this.deliveredAt = now;
     this.firstSentAt = last.sentAt;

@@ -227,14 +227,15 @@ export class Link {
     for (;;) {
       draft.begin(this.sealer.records, target);
       this.measureRoom(written, now);
-      const wantsAck = this.takeControl();
+      let wantsAck = this.takeControl();
       const before = draft.size;
       if (!draft.overflowed) source?.fill?.(draft);
+      if (draft.size > before) wantsAck = true;
       if (draft.isBlocked) this.isBlocked = true;
       if (this.closed) return;
       this.addLinkAck(now);
       if (draft.size === 0) break;
-      written += this.seal(chunks, wantsAck || draft.size > before, now);
+      written += this.seal(chunks, wantsAck, now);
       if (!draft.isFull) break;
     }
     if (written === 0) return;

@@ -6,11 +6,10 @@ import type { Limits } from '../limits.js';
 
 /** New streams get at most this share of what is free, so that many of them still get something each. */
 const SHARE_OF_FREE = 1 / 256;
-/** A window doubles when half of it was consumed in fewer round trips than this. */
-const GROW_WITHIN_ROUND_TRIPS = 2;
-/** ... and when less than this share of it was left to the sender at some time. */
-const TIGHT = 1 / 2;
-/** Round trips shorter than this, ms, count as this: an event loop takes that long to turn around. */
+/**
+ * A window doubles when half of it was consumed in less than a round trip: it ends up between two and four times what is
+ * on the way. Round trips shorter than this, ms, count as this: an event loop takes that long to turn around.
+ */
 const LEAST_ROUND_TRIP_MS = 2;
 /** WINDOW is worth a frame of its own when this share of the window has been consumed, or received, since the last. */
 const WORTH_TELLING = 1 / 4;
@@ -106,7 +105,6 @@ export class StreamCredit {
   /** since when, and from which offset, consumption is timed */
   private timedAt: number;
   private timedFrom = 0;
-  private isTight = false;
   private isOver = false;
   isCancelled = false;
 
@@ -147,17 +145,9 @@ export class StreamCredit {
     this.budget.giveBack(n);
     if (this.isOver || this.consumed - this.timedFrom < this.window / 2) return;
     const roundTrip = Math.max(LEAST_ROUND_TRIP_MS, rttMs ?? 0);
-    if (this.isTight && now - this.timedAt < GROW_WITHIN_ROUND_TRIPS * roundTrip) {
-      this.window = Math.min(2 * this.window, this.limits.stream);
-    }
-    this.isTight = false;
+    if (now - this.timedAt < roundTrip) this.window = Math.min(2 * this.window, this.limits.stream);
     this.timedAt = now;
     this.timedFrom = this.consumed;
-  }
-
-  /** Bytes up to `received` have come. A window is tight when half of it is on the way, or the sender waits for more. */
-  noteReceived(received: number): void {
-    if (this.toldLimit - received < this.window * TIGHT) this.isTight = true;
   }
 
   /** Enough has happened since the last WINDOW to send one now. @param received as in WINDOW */

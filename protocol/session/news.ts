@@ -12,10 +12,10 @@ export class NewsQueue {
 
   /** @throws WarrenError `limit` when the item, or what waits, is too large */
   push(kind: number, body: Uint8Array): void {
-    if (this.bytes + body.length > this.max) {
+    const frame = encodeNews(kind, body);
+    if (this.bytes + frame.length > this.max) {
       throw new WarrenError('limit', `more than ${this.max} bytes of news wait for one peer`);
     }
-    const frame = encodeNews(kind, body);
     this.queue.push(frame);
     this.bytes += frame.length;
   }

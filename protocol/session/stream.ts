@@ -226,7 +226,6 @@ export class Stream implements Flow {
     if (this.resetWith !== undefined) return 0;
     const fresh = this.receiving.push(offset, bytes, this.credit.limit, chunk => this.deliver(chunk));
     if (this.resetWith !== undefined) return fresh;
-    this.credit.noteReceived(this.receiving.received);
     if (!this.checkFin()) this.noteProgress();
     return fresh;
   }

@@ -98,6 +98,8 @@ class Direction {
       this.sentAt = Math.max(now, this.sentAt) + (rate === undefined ? 0 : piece.length / rate);
       const at = Math.max(this.arrivesAt, this.sentAt + low + this.dice.next() * (high - low));
       this.arrivesAt = at;
+      if (this.sentAt <= now) this.buffered -= piece.length;
+      else this.timers.after(this.sentAt - now, () => this.transmitted(piece.length));
       this.timers.after(at - now, () => this.deliver(piece));
     }
   }
@@ -115,9 +117,14 @@ class Direction {
     return out;
   }
 
+  /** Off the sender's hands, whether it arrives or not. */
+  private transmitted(bytes: number): void {
+    this.buffered -= bytes;
+    if (this.buffered === 0 && !this.isBroken) this.onDrained?.();
+  }
+
   private deliver(piece: Uint8Array): void {
     if (this.isBroken) return;
-    this.buffered -= piece.length;
     if (!this.isSilent) {
       const left = (this.options.breaksAfter ?? Number.POSITIVE_INFINITY) - this.delivered;
       const part = piece.length > left ? piece.subarray(0, left) : piece;
@@ -125,7 +132,6 @@ class Direction {
       if (part.length > 0) this.sink?.(part);
       if (part.length < piece.length) this.onBreak?.();
     }
-    if (this.buffered === 0) this.onDrained?.();
   }
 
   break(): void {
