@@ -5,7 +5,7 @@ import { EXIT } from './exit.js';
 import { adminSocket } from './home.js';
 import { colours, type Colours } from './output/colour.js';
 import { jsonDocument } from './output/json.js';
-import { clean } from './output/text.js';
+import { sentence } from './output/error.js';
 import type { World } from './world.js';
 
 /** Parsed options of a command by their camelCase names. */
@@ -62,8 +62,8 @@ export class Context {
   }
 
   /** Something that did not stop the command but should be known. May quote the network. */
-  warn(sentence: string): void {
-    this.talk(`warren: ${this.talkColour.yellow('warning')}: ${clean(sentence)}`);
+  warn(text: string): void {
+    this.talk(`warren: ${this.talkColour.yellow('warning')}: ${sentence(text)}`);
   }
 
   /** A command line for hints, with `--home` where this one needed it. */

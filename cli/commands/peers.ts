@@ -11,6 +11,7 @@ import {
 import { WarrenError } from '../../protocol/errors.js';
 import { fill } from '../client.js';
 import type { Context } from '../context.js';
+import { sentence } from '../output/error.js';
 import { formatRtt, formatSince, shortId } from '../output/format.js';
 import { table, type Cell, type Column } from '../output/table.js';
 import { clean } from '../output/text.js';
@@ -111,6 +112,6 @@ function notes(peer: PeerInfo, now: number): string {
     ...(peer.admin ? ['admin'] : []),
     ...peer.tags.map(tag => `tag:${tag}`),
     ...(peer.links.length === 0 && peer.lastSeen !== null ? [`seen ${formatSince(peer.lastSeen, now)} ago`] : []),
-    ...(peer.problem === null ? [] : [peer.problem]),
+    ...(peer.problem === null ? [] : [sentence(peer.problem)]),
   ].join(', ');
 }

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PATHS, type Status } from '../../protocol/admin/contract.js';
 import { usage, type Context } from '../context.js';
-import { formatError } from '../output/error.js';
+import { formatError, sentence } from '../output/error.js';
 import { formatSince, formatUntil, shortId } from '../output/format.js';
 import { clean } from '../output/text.js';
 import { peerTable } from './peers.js';
@@ -96,5 +96,5 @@ function head(context: Context, reply: Status): string[] {
 
 function warnings({ colour }: Context, reply: Status): string[] {
   if (reply.warnings.length === 0) return [];
-  return ['', ...reply.warnings.map(text => `${colour.yellow('!')} ${clean(text)}`)];
+  return ['', ...reply.warnings.map(text => `${colour.yellow('!')} ${sentence(text)}`)];
 }

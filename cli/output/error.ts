@@ -1,6 +1,6 @@
 /**
- * Errors as the user sees them, on stderr: one sentence what happened, one hint what to do. No full stop, since a
- * sentence often ends in a name or an address.
+ * Errors as the user sees them, on stderr: one sentence what happened, one hint what to do. They begin small, since
+ * `warren:` stands before them, and have no full stop, since a sentence often ends in a name or an address.
  */
 import { WarrenError, type ErrorCode } from '../../protocol/errors.js';
 import type { Colours } from './colour.js';
@@ -40,6 +40,16 @@ export function formatError(error: unknown, colour: Colours): string {
   return `${colour.red('warren')}: ${sentence(text)}\n${colour.cyan('hint')}: ${sentence(hint ?? USUAL_HINTS.internal)}\n`;
 }
 
-function sentence(text: string): string {
-  return clean(text).replace(/(?<![.])\.$/, '');
+/**
+ * Words with which the daemon's sentences begin. Only these are made small: a sentence may as well begin with the name
+ * of a node or a service, whose case is its own.
+ */
+const OPENING =
+  /^(?:The|This|That|These|There|Another|An|No|Nobody|Only|One|It|Its|Both|Without|Exposed|Ended|Cannot|Port|Use|Write|See|Choose|Copy|Ask|Run|Take|Make|Check|Create|Expose|Listen|Wait|Let|Join|Give|Update|Try|A(?= (?:join|service|unix)\b))(?= )/;
+
+/** A sentence of the daemon in the style of this program: cleaned, beginning small, without its full stop. */
+export function sentence(text: string): string {
+  return clean(text)
+    .replace(OPENING, word => word.toLowerCase())
+    .replace(/(?<![.])\.$/, '');
 }

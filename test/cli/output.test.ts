@@ -1,11 +1,13 @@
 /** Colours, pipes, log lines; and tables, widths, figures as functions. */
 import { PassThrough } from 'node:stream';
 import { assert, suite } from '../helpers/suite.js';
-import { wantsColour } from '../../cli/output/colour.js';
+import { formatError, sentence } from '../../cli/output/error.js';
+import { colours, wantsColour } from '../../cli/output/colour.js';
 import { formatBytes, formatDuration, formatRtt, formatSince, formatUntil, shortId } from '../../cli/output/format.js';
 import { table } from '../../cli/output/table.js';
 import { clean, displayWidth, escapeJson, truncate } from '../../cli/output/text.js';
 import { absoluteUnix, parseDuration } from '../../cli/values.js';
+import { WarrenError } from '../../protocol/errors.js';
 import { eventually } from '../helpers/sockets.js';
 import { FakeDaemon, sendError, sendJson } from './fake-daemon.js';
 import { finished, runCli, startCli } from './run-cli.js';
@@ -153,6 +155,25 @@ test('cleaning', () => {
   const json = escapeJson(JSON.stringify(value));
   assert.not.match(json, /[\u0080-\u009f\u202e]/);
   assert.equal(JSON.parse(json), value);
+});
+
+test('sentences begin small, names keep their case, no full stop', () => {
+  for (const [text, shown] of [
+    ['There is a tunnel to payments already, on 127.0.0.1:9.', 'there is a tunnel to payments already, on 127.0.0.1:9'],
+    ['A join is under way already.', 'a join is under way already'],
+    ['Payments on host-a: it cannot be reached.', 'Payments on host-a: it cannot be reached'],
+    ['This-node is not connected', 'This-node is not connected'],
+    ['A is not connected', 'A is not connected'],
+    ['Use it. Or wait...', 'use it. Or wait...'],
+    ['"The" cannot be a tag', '"The" cannot be a tag'],
+    ['DNS knows no host', 'DNS knows no host'],
+  ] as const)
+    assert.is(sentence(text), shown);
+  const error = new WarrenError('in-use', 'The port is taken.', { hint: 'Choose another one.' });
+  assert.is(
+    formatError(error, colours({}, new PassThrough())),
+    'warren: the port is taken\nhint: choose another one\n',
+  );
 });
 
 test('figures and times', () => {
