@@ -1,6 +1,7 @@
 /** A local listener, TCP or unix socket: bound exactly, told apart from stale leftovers, never accessible to others. */
-import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
+import { dirname } from 'node:path';
 import { WarrenError } from '../../protocol/errors.js';
 import { formatEndpoint, type Endpoint } from '../transport/address.js';
 import { LISTEN_BACKLOG, SOCKET_PROBE_MS } from './limits.js';
@@ -117,6 +118,8 @@ function refusal(endpoint: Endpoint, error: unknown): WarrenError {
       return inUse(where);
     case 'EACCES':
     case 'EPERM':
+      // libuv tells a missing folder as EACCES too (uv_pipe_bind).
+      if (endpoint.kind === 'unix' && !existsSync(dirname(endpoint.path))) return missingFolder(where, error);
       return new WarrenError('bad-value', `This user may not listen on ${where}.`, options('Choose a port above 1023, or a folder that this user may write to.')); // prettier-ignore
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
@@ -124,8 +127,15 @@ function refusal(endpoint: Endpoint, error: unknown): WarrenError {
       return new WarrenError('bad-value', `${where} is no address of this host.`, options('Listen on 127.0.0.1, or on an address that this host has.')); // prettier-ignore
     case 'ENOENT':
     case 'ENOTDIR':
-      return new WarrenError('bad-value', `The folder of ${where} does not exist.`, options('Create it first, or choose another path.')); // prettier-ignore
+      return missingFolder(where, error);
     default:
       return new WarrenError('bad-value', `Cannot listen on ${where}: ${code}.`, options('Choose another LISTEN.'));
   }
+}
+
+function missingFolder(where: string, cause: unknown): WarrenError {
+  return new WarrenError('bad-value', `The folder of ${where} does not exist.`, {
+    hint: 'Create it first, or choose another path.',
+    cause,
+  });
 }

@@ -337,7 +337,8 @@ test('a unix listener: mode 0600, stale file taken over, a live one and a plain 
     const error = await rejects('in-use', tunnels.open('y', `unix:${folder}/file`));
     assert.match(error.message, 'no socket');
     assert.ok(existsSync(join(folder, 'file')));
-    await rejects('bad-value', tunnels.open('y', `unix:${folder}/missing/sock`));
+    const missing = await rejects('bad-value', tunnels.open('y', `unix:${folder}/missing/sock`));
+    assert.match(missing.message, /folder of .* does not exist/);
     await rejects('bad-value', tunnels.open('y', `unix:/${'x'.repeat(200)}`));
     tunnels.cut('draining');
     await server.close();
