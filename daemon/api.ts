@@ -24,9 +24,9 @@ import type {
   TunnelsReply,
   DoctorReply,
 } from '../protocol/admin/contract.js';
-import { toHex } from '../protocol/bytes.js';
+import { equal, toHex } from '../protocol/bytes.js';
 import { WarrenError } from '../protocol/errors.js';
-import { fingerprint, nodeIdText } from '../protocol/identity/node-id.js';
+import { fingerprint, nodeIdText, type NodeId } from '../protocol/identity/node-id.js';
 import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
 import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
 import { checkDaemon } from './check.js';
@@ -109,10 +109,19 @@ export class Api implements AdminApi {
     return [
       ...alarms,
       ...(own.verdict === 'admitted' ? [] : [`this node: ${own.sentence}`]),
+      ...this.nameWarning(),
       ...tunnels
         .list()
         .flatMap(t => (t.state === 'failed' ? [`tunnel ${t.service}: ${t.problem ?? 'not bound'}`] : [])),
     ];
+  }
+
+  /** A member keeps the name of its grant, whatever the config says later. */
+  private nameWarning(): string[] {
+    const { network, config } = this.parts;
+    const { name } = config.node;
+    if (name === undefined || name.toLowerCase() === network.name.toLowerCase()) return [];
+    return [`the config names this node ${name}, its network knows it as ${network.name}; a new name takes a new join`];
   }
 
   diagnostics({ collect }: { readonly collect: boolean } = { collect: false }): Diagnostics {
@@ -197,7 +206,7 @@ export class Api implements AdminApi {
 
   removePeer(who: string): Done {
     const { network, peers, files } = this.parts;
-    const node = network.resolve(who);
+    const node = this.otherNode(who, 'remove');
     const id = nodeIdText(node);
     const memory = files.loadMemory();
     if (!memory.removed.includes(id)) files.saveMemory({ ...memory, removed: [...memory.removed, id] });
@@ -205,16 +214,28 @@ export class Api implements AdminApi {
     return { apiVersion: API_VERSION, done: true, note: `${network.nameOf(node)} is no peer of this daemon any more` };
   }
 
+  /** @throws WarrenError `not-found`; `bad-value` when this very node is meant */
+  private otherNode(who: string, verb: string): NodeId {
+    const { network } = this.parts;
+    const node = network.resolve(who);
+    if (equal(node, network.nodeId))
+      throw new WarrenError('bad-value', `${network.name} is this very node: there is nothing to ${verb}`, {
+        hint: 'name one of the other nodes: warren peers',
+      });
+    return node;
+  }
+
   async ping(who: string, { count = DEFAULT_PINGS }: PingRequest, { signal }: Asked): Promise<PingReply> {
     const { network, peers } = this.parts;
-    const node = network.resolve(who);
+    const node = this.otherNode(who, 'ping');
     const peer = peers.get(nodeIdText(node));
     const link = [...(peer?.links ?? [])][0];
     if (link === undefined) throw notConnected(network.nameOf(node), peer?.problem);
     const rttMs: (number | null)[] = [];
     for (let i = 0; i < count && !signal.aborted; i++) {
       if (i > 0) await new Promise(resolve => setTimeout(resolve, PING_PAUSE_MS));
-      rttMs.push(await link.link.measureRtt().catch(() => null));
+      const rtt = await link.link.measureRtt().catch(() => null);
+      rttMs.push(rtt === null ? null : Math.round(rtt * 1000) / 1000);
     }
     const { transport } = linkInfo(link);
     return { apiVersion: API_VERSION, node: network.nameOf(node), nodeId: nodeIdText(node), transport, rttMs };
@@ -267,7 +288,7 @@ export class Api implements AdminApi {
     return {
       apiVersion: API_VERSION,
       done: true,
-      ...(ended > 0 ? { note: `${ended} open connections were ended` } : {}),
+      ...(ended > 0 ? { note: endedNote(ended) } : {}),
     };
   }
 
@@ -312,7 +333,7 @@ export class Api implements AdminApi {
     return {
       apiVersion: API_VERSION,
       done: true,
-      ...(ended > 0 ? { note: `${ended} open connections were ended` } : {}),
+      ...(ended > 0 ? { note: endedNote(ended) } : {}),
     };
   }
 
@@ -405,9 +426,17 @@ export class Api implements AdminApi {
 }
 
 function notConnected(name: string, problem: string | undefined): WarrenError {
-  return new WarrenError('unreachable', `${name} is not connected${problem === undefined ? '' : `: ${problem}`}`, {
-    hint: 'See what is wrong with: warren doctor',
-  });
+  return new WarrenError(
+    'unreachable',
+    `${name} is not connected${problem === undefined || problem === '' ? '' : `: ${problem}`}`,
+    {
+      hint: 'See what is wrong with: warren doctor',
+    },
+  );
+}
+
+function endedNote(count: number): string {
+  return count === 1 ? '1 open connection was ended' : `${count} open connections were ended`;
 }
 
 function serviceConfig(request: ExposeRequest): ServiceConfig {

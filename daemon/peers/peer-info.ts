@@ -51,7 +51,12 @@ function peerInfo(member: Member, network: Network, peers: Peers, isRemoved: (id
     links: [...(peer?.links ?? [])].map(linkInfo),
     streams: peer?.slot.session?.stats().streams ?? 0,
     lastSeen: peer?.lastSeen === undefined ? null : isoTime(peer.lastSeen),
-    problem: state === 'connected' ? null : (refused ?? peer?.problem ?? null),
+    problem: state === 'connected' ? null : (refused ?? told(peer?.problem) ?? null),
     addresses: peer === undefined ? (network.trust.record(member.node)?.addresses ?? []) : peers.addressesOf(peer),
   };
+}
+
+/** A link may end without a word. */
+function told(problem: string | undefined): string | undefined {
+  return problem === '' ? undefined : problem;
 }

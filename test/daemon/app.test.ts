@@ -115,6 +115,8 @@ test('a removed peer is cut off and stays so; the others keep it', async () => {
   assert.is(b.status().peers.find(p => p.name === 'c')?.links.length, 0);
   assert.is(a.status().peers.find(p => p.name === 'c')?.state, 'connected');
   assert.throws(() => b.api.removePeer('nobody'), /nobody/);
+  assert.throws(() => b.api.removePeer('B'), /this very node/);
+  await rejects(b.api.ping(b.status().node.id, {}, asked), /this very node/);
 });
 
 test('a restarted home is the same node of the same network, without a new invite', async () => {
@@ -131,6 +133,7 @@ test('a restarted home is the same node of the same network, without a new invit
     again.status().tunnels.map(t => t.listen),
     before.tunnels.map(t => t.listen),
   );
+  assert.equal(again.status().warnings, []);
   await until('connected again', () => a.status().peers.find(p => p.name === 'b')?.state === 'connected');
 });
 
@@ -143,5 +146,13 @@ async function rejects(promise: Promise<unknown>, sentence: RegExp): Promise<voi
   }
   assert.unreachable(`not refused: ${String(sentence)}`);
 }
+
+test('a name that the config got after the join is told as one that does not hold', async () => {
+  const home = await start('renamed');
+  await home.stop(0, AbortSignal.abort());
+  const again = await start('renamed', { name: 'other' });
+  assert.is(again.status().node.name, 'renamed');
+  assert.match(again.status().warnings.join(), /other.*knows it as renamed/);
+});
 
 test.run();
