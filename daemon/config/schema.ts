@@ -129,7 +129,13 @@ const serviceFields = {
     v.pipe(text, v.check(isVersionText, 'must be 1 to 63 printable characters without blanks\nwrite it like 2.1.0')),
   ),
   description: v.optional(
-    v.pipe(text, v.check(isDescription, 'must be one line of at most 255 characters\nshorten it')),
+    v.pipe(
+      text,
+      v.check(
+        isDescription,
+        'must be one line of at most 255 characters\nleave out line breaks and control characters, or shorten it',
+      ),
+    ),
   ),
   tags: v.optional(tagList),
   allow: v.optional(listOf(whoText)),
