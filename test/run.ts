@@ -1,6 +1,7 @@
 /**
  * The test runner: every `*.test.js` below dist/test in a process of its own, a few at a time; totals summed over the
- * processes. `node dist/test/run.js [--full] [WORD...]`: a WORD picks the files whose path contains it.
+ * processes. `node dist/test/run.js [--full | --share] [WORD...]`: a WORD picks the files whose path contains it. --full
+ * runs every test at full size, --share the seeded ones at a tenth of it.
  * The last line is `N passed, N failed, N skipped`; exit 1 when anything failed or nothing ran.
  */
 import { spawn } from 'node:child_process';
@@ -13,6 +14,8 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const FILE_DEADLINE_MS = 5 * 60_000;
 const FILE_DEADLINE_FULL_MS = 60 * 60_000;
 const PARALLEL = 2;
+/** What --share runs: the tests whose worth grows with the number of seeds tried. */
+const SEEDED = ['fuzz/', 'session/property'];
 
 interface Totals {
   passed: number;
@@ -69,7 +72,7 @@ function runFile(file: string, env: NodeJS.ProcessEnv, deadline: number): Promis
     }, deadline);
     child.on('close', status => {
       clearTimeout(timer);
-       
+
       const plain = output.replace(/\u001b\[[0-9;]*m/g, '');
       resolve({ file: relative(HERE, file), output: plain, ms: Date.now() - started, ...readTotals(plain, status) });
     });
@@ -84,20 +87,28 @@ function report(outcome: Outcome): void {
   else for (const line of outcome.output.split('\n')) if (/^(skipped: |note: )/.test(line)) console.log(`     ${line}`);
 }
 
+function sizeOf(full: boolean, share: boolean): NodeJS.ProcessEnv {
+  if (full) return { WARREN_FULL: '1' };
+  return share ? { WARREN_FULL: 'share' } : {};
+}
+
 async function main(): Promise<void> {
-  const words = process.argv.slice(2).filter(a => !a.startsWith('--'));
+  const share = process.argv.includes('--share');
   const full = process.argv.includes('--full');
+  const words = [...process.argv.slice(2).filter(a => !a.startsWith('--')), ...(share ? SEEDED : [])];
   const seed = process.env.WARREN_SEED ?? randomBytes(6).toString('hex');
-  const env = { ...process.env, WARREN_SEED: seed, NO_COLOR: '1', ...(full ? { WARREN_FULL: '1' } : {}) };
+  const env = { ...process.env, WARREN_SEED: seed, NO_COLOR: '1', ...sizeOf(full, share) };
   const files = testFiles(HERE).filter(f => words.length === 0 || words.some(w => relative(HERE, f).includes(w)));
-  console.log(`${files.length} files, ${full ? 'full size' : 'small size'}, WARREN_SEED=${seed}`);
+  console.log(
+    `${files.length} files, ${full ? 'full size' : share ? 'a share of full size' : 'small size'}, WARREN_SEED=${seed}`,
+  );
 
   const sum: Totals = { passed: 0, failed: 0, skipped: 0 };
   const failedFiles: string[] = [];
   const queue = [...files];
   const worker = async (): Promise<void> => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-      const outcome = await runFile(file, env, full ? FILE_DEADLINE_FULL_MS : FILE_DEADLINE_MS);
+      const outcome = await runFile(file, env, full || share ? FILE_DEADLINE_FULL_MS : FILE_DEADLINE_MS);
       report(outcome);
       sum.passed += outcome.passed;
       sum.failed += outcome.failed;
