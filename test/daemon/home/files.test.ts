@@ -233,7 +233,22 @@ test('memory with a port outside 1–65535 is refused', async () => {
     files.saveMemory({ ...EMPTY_MEMORY, ports: { a: 5 } });
     const text = fs.readFileSync(paths.memory, 'utf8');
     fs.writeFileSync(join(paths.memory), text.replace('"a": 5', '"a": 70000'));
-    assert.match(refused(() => files.loadMemory()).message, /damaged at ports\.a/);
+    assert.match(refused(() => new StateFiles(paths).loadMemory()).message, /damaged at ports\.a/);
+  });
+});
+
+test('what is remembered is read once: later no lack of descriptors can keep it from being known', async () => {
+  await withFolder(folder => {
+    const paths = openHome(folder);
+    const files = new StateFiles(paths);
+    files.saveMemory({ ...EMPTY_MEMORY, removed: ['somebody'] });
+    fs.chmodSync(paths.memory, 0o644);
+    assert.equal(files.loadMemory().removed, ['somebody']);
+    const failing = new StateFiles(paths, fullDisk);
+    fs.chmodSync(paths.memory, 0o600);
+    assert.equal(failing.loadMemory().removed, ['somebody']);
+    refused(() => failing.saveMemory(EMPTY_MEMORY), 'disk');
+    assert.equal(failing.loadMemory().removed, ['somebody'], 'what could not be written does not hold');
   });
 });
 
