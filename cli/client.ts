@@ -2,7 +2,7 @@
  * The admin API over the unix socket in the home: plain node:http, one connection per request. Replies of 400 and more
  * become WarrenErrors with the daemon's own code, sentence and hint; no answer becomes one that says why.
  */
-import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http';
+import { request as httpRequest, type ClientRequest, type IncomingHttpHeaders, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { API_VERSION, type ErrorReply } from '../protocol/admin/contract.js';
@@ -27,6 +27,12 @@ export interface AdminClientOptions {
   readonly home: string;
   /** the command line that starts the daemon, for the hint */
   readonly start: string;
+}
+
+export interface Upgraded {
+  readonly socket: Socket;
+  readonly head: Buffer;
+  readonly headers: IncomingHttpHeaders;
 }
 
 /** Fills `:name` segments of one of the contract's PATHS. */
@@ -75,15 +81,15 @@ export class AdminClient {
 
   /**
    * Asks for an upgraded connection: the socket carries the service's bytes from then on, each direction closed on
-   * its own. @returns the socket, not yet read from, and the first bytes that came with the reply
+   * its own. @returns the socket, not yet read from, the first bytes that came with the reply, and the reply's headers
    */
-  async upgrade(path: string, protocol: string, timeoutMs: number): Promise<{ socket: Socket; head: Buffer }> {
+  async upgrade(path: string, protocol: string, timeoutMs: number): Promise<Upgraded> {
     const request = this.#request('GET', path, { connection: 'Upgrade', upgrade: protocol });
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => request.destroy(timedOut(timeoutMs)), timeoutMs);
-      request.on('upgrade', (_response, socket, head) => {
+      request.on('upgrade', ({ headers }, socket, head) => {
         clearTimeout(timer);
-        resolve({ socket: socket as Socket, head });
+        resolve({ socket: socket as Socket, head, headers });
       });
       request.on('response', response => {
         clearTimeout(timer);

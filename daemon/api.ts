@@ -21,6 +21,7 @@ import type {
   ShutdownReply,
   ShutdownRequest,
   Status,
+  StreamEnd,
   TunnelsReply,
   DoctorReply,
 } from '../protocol/admin/contract.js';
@@ -339,6 +340,10 @@ export class Api implements AdminApi {
 
   openStream(service: string, { signal }: Asked): Promise<StreamCarrier> {
     return this.parts.connections.connect(service, signal);
+  }
+
+  streamEnd(id: number): StreamEnd {
+    return { apiVersion: API_VERSION, ...this.parts.connections.end(id) };
   }
 
   /** Remembers what a command changed, so that the next reload does not take it for an edit by hand. */

@@ -4,7 +4,7 @@
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { PATHS } from '../../protocol/admin/contract.js';
+import { PATHS, type StreamEnd } from '../../protocol/admin/contract.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { fill } from '../client.js';
 import type { Context } from '../context.js';
@@ -19,7 +19,7 @@ const LINGER_MS = 500;
 
 export async function nc(context: Context, service: string): Promise<void> {
   const path = fill(PATHS.stream, { service: segment(service, 'service name') });
-  const { socket, head } = await context.client.upgrade(path, UPGRADE, OPEN_TIMEOUT_MS);
+  const { socket, head, headers } = await context.client.upgrade(path, UPGRADE, OPEN_TIMEOUT_MS);
   const stdin = context.world.stdin();
   let serviceEnded = false;
   const broken = new Promise<never>((_, reject) => {
@@ -34,11 +34,12 @@ export async function nc(context: Context, service: string): Promise<void> {
     if (head.length > 0) await write(context, head);
     for await (const chunk of socket.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>)
       await write(context, chunk);
-    serviceEnded = true;
   })();
   const silence = new Silence(socket);
   try {
     await Promise.race([output, broken]);
+    await checkEnd(context, service, headers['warren-stream']);
+    serviceEnded = true;
     await Promise.race([input, broken, silence.reached]);
   } catch (error) {
     if (!serviceEnded) throw error instanceof WarrenError ? error : brokenBy(service, error);
@@ -51,6 +52,24 @@ export async function nc(context: Context, service: string): Promise<void> {
 
 async function write({ world }: Context, chunk: Buffer): Promise<void> {
   if (!world.stdout.write(chunk)) await once(world.stdout, 'drain');
+}
+
+/**
+ * A unix socket ends alike whether the service closed or the stream broke: the daemon knows which. When it has gone it
+ * has taken the stream with it.
+ * @param id of the reply's header; a daemon that gives none is not asked
+ */
+async function checkEnd({ client }: Context, service: string, id: string | string[] | undefined): Promise<void> {
+  if (typeof id !== 'string') return;
+  const { error } = await client.get<StreamEnd>(fill(PATHS.streamEnd, { id })).catch((failure: unknown) => {
+    if (failure instanceof WarrenError && failure.code === 'not-found') return { error: null };
+    throw new WarrenError('unreachable', `the connection to ${service} broke: the daemon has ended`, {
+      hint: 'start it again: warren up',
+      cause: failure,
+    });
+  });
+  if (error !== null)
+    throw new WarrenError(error.code, error.message, error.hint === undefined ? {} : { hint: error.hint });
 }
 
 /** Standard input to the service, its end included. */

@@ -25,6 +25,7 @@ import type {
   ShutdownReply,
   ShutdownRequest,
   Status,
+  StreamEnd,
   TunnelsReply,
 } from '../../protocol/admin/contract.js';
 
@@ -46,7 +47,10 @@ export interface LogSource {
 }
 
 /** Carries the raw connection that follows a 101; it owns the socket from then on and must handle its errors. */
-export type StreamCarrier = (socket: Duplex) => void;
+export type StreamCarrier = ((socket: Duplex) => void) & {
+  /** by which the stream's end can be asked for */
+  readonly id?: number;
+};
 
 export interface AdminApi {
   readonly logs: LogSource;
@@ -67,6 +71,8 @@ export interface AdminApi {
   disconnect(service: string): Later<Done>;
   /** @throws WarrenError when no stream can be had, before the 101 is sent */
   openStream(service: string, asked: Asked): StreamCarrier | Promise<StreamCarrier>;
+  /** @throws WarrenError `not-found` when there was no such stream, or too many since */
+  streamEnd(id: number): Later<StreamEnd>;
   keys(): Later<KeysReply>;
   keyLog(): Later<KeyLogReply>;
   doctor(): Later<DoctorReply>;

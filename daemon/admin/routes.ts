@@ -4,6 +4,7 @@ import { PATHS } from '../../protocol/admin/contract.js';
 import type { AdminApi, Asked } from './api.js';
 import {
   checkBody,
+  checkId,
   checkNode,
   checkService,
   connectBody,
@@ -75,6 +76,9 @@ export const ROUTES: readonly Route[] = [
   }),
   takes(remove(PATHS.tunnel), emptyBody, (api, _, service) => api.disconnect(checkService(service))),
   { kind: 'stream', method: 'GET', path: PATHS.stream, changes: false, work: never },
+  takes({ method: 'GET', path: PATHS.streamEnd, changes: false }, emptyBody, (api, _, id) =>
+    api.streamEnd(checkId(id)),
+  ),
   { kind: 'logs', method: 'GET', path: PATHS.logs, changes: false, work: never },
   reads(PATHS.keys, api => api.keys()),
   reads(PATHS.keyLog, api => api.keyLog()),

@@ -156,7 +156,9 @@ class AdminService {
       if (route.kind !== 'stream' || protocol !== STREAM_PROTOCOL) throw badRequest('this path has no such upgrade');
       const carry = await this.options.api.openStream(checkService(parameter), { signal: gone.signal });
       if (socket.destroyed) return;
-      socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\n\r\n`);
+      const id = carry.id === undefined ? '' : `Warren-Stream: ${carry.id}\r\n`;
+      const head101 = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\n${id}`;
+      socket.write(`${head101}\r\n`);
       if (head.length > 0) socket.unshift(head);
       this.handOver(request, socket, carry);
     } catch (error) {

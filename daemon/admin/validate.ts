@@ -107,6 +107,12 @@ export function checkNode(node: string): string {
   throw bad(`${JSON.stringify(node.slice(0, 64))} names no node`, 'write the name or the ID of a node: warren peers');
 }
 
+/** A path parameter that numbers a stream. @throws WarrenError `bad-value` */
+export function checkId(text: string): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  throw bad(`${JSON.stringify(text.slice(0, 64))} is no number of a stream`, 'take it from the header Warren-Stream');
+}
+
 export interface LogsQuery {
   readonly follow: boolean;
   readonly lines: number;

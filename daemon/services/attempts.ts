@@ -78,7 +78,8 @@ export class Attempts {
   }
 }
 
-const ERROR_CODE = new Map<Code, ErrorCode>([
+/** What the codes of streams are as errors of the admin API; others are `unreachable`. */
+export const ERROR_CODE = new Map<Code, ErrorCode>([
   ['denied', 'denied'],
   ['no-service', 'not-found'],
   ['limit', 'limit'],

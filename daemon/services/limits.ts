@@ -49,3 +49,6 @@ export const LOG_PAUSE_MS = 10_000;
 
 /** Callers that the log's pauses remember; beyond, all are forgotten at once. */
 export const LOG_PAUSE_ENTRIES = 1024;
+
+/** How many ends of `nc` connections are kept for those who ask; they ask at once. */
+export const ENDS_KEPT = 1024;

@@ -4,11 +4,14 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Timer, Timers } from '../../protocol/clock.js';
+import type { StreamEnd } from '../../protocol/admin/contract.js';
 import type { Code } from '../../protocol/codes.js';
+import { WarrenError } from '../../protocol/errors.js';
 import type { Log } from '../observe/log.js';
-import { Attempts } from './attempts.js';
+import { Attempts, ERROR_CODE } from './attempts.js';
 import { Balancer } from './balancer.js';
-import { CARRIER_WAIT_MS } from './limits.js';
+import { codeHint, codeWords } from './code-words.js';
+import { CARRIER_WAIT_MS, ENDS_KEPT } from './limits.js';
 import type { Answerer } from './local-stream.js';
 import { METADATA_SOURCE, type Mesh, type ServiceStream, type StreamHandler } from './mesh.js';
 import { checkServiceName } from './names.js';
@@ -24,12 +27,19 @@ export interface ConnectionsOptions {
 }
 
 /** Takes the connection over: it is read from now on, its errors are handled. */
-export type Carrier = (socket: Duplex) => void;
+export type Carrier = ((socket: Duplex) => void) & {
+  /** by which its end can be asked for */
+  readonly id: number;
+};
+
+type End = Pick<StreamEnd, 'ended' | 'error'>;
 
 export class Connections {
   private readonly balancer = new Balancer();
   private readonly open = new Set<Splice>();
   private readonly waiting = new Set<Answered>();
+  private readonly ends = new Map<number, End>();
+  private lastId = 0;
   private onIdle: (() => void)[] = [];
 
   constructor(private readonly options: ConnectionsOptions) {}
@@ -53,7 +63,9 @@ export class Connections {
     );
     const answered = await this.ask(attempts, signal);
     this.waiting.add(answered);
-    return socket => this.carry(service, answered, socket);
+    const id = ++this.lastId;
+    this.keepEnd(id, { ended: false, error: null });
+    return Object.assign((socket: Duplex) => this.carry(id, service, answered, socket), { id });
   }
 
   private ask(attempts: Attempts, signal: AbortSignal | undefined): Promise<Answered> {
@@ -84,7 +96,7 @@ export class Connections {
     });
   }
 
-  private carry(service: string, answered: Answered, socket: Duplex): void {
+  private carry(id: number, service: string, answered: Answered, socket: Duplex): void {
     if (socket.destroyed) {
       answered.give('caller-gone');
       return;
@@ -95,6 +107,9 @@ export class Connections {
       broken: () => ({ code: 'caller-gone', dialed: true }),
       done: ({ ending, code: wire, bytesSent, bytesReceived }) => {
         this.open.delete(splice);
+        // Its end passed on, it has got everything, whatever came after.
+        const isWhole = ending === 'closed' || ending === 'socket' || socket.writableEnded;
+        this.keepEnd(id, { ended: true, error: isWhole ? null : broke(service, wire) });
         const fields = { service, ending, wire, bytesSent, bytesReceived };
         this.options.log.debug('nc-ended', fields, 'A connection of nc ended.');
         this.idle();
@@ -103,6 +118,22 @@ export class Connections {
     this.open.add(splice);
     this.waiting.delete(answered);
     answered.handOver(splice);
+  }
+
+  private keepEnd(id: number, end: End): void {
+    this.ends.set(id, end);
+    const [oldest] = this.ends.keys();
+    if (this.ends.size > ENDS_KEPT && oldest !== undefined) this.ends.delete(oldest);
+  }
+
+  /**
+   * How a connection ended, for whoever cannot see it: a unix socket knows no reset.
+   * @throws WarrenError `not-found` when there was none of that number, or too many since
+   */
+  end(id: number): End {
+    const end = this.ends.get(id);
+    if (end !== undefined) return end;
+    throw new WarrenError('not-found', `there is no stream ${id}`, { hint: 'ask as soon as it has ended' });
   }
 
   private settle(answered: Answered): void {
@@ -127,6 +158,11 @@ export class Connections {
     for (const answered of [...this.waiting]) answered.give(code);
     return ended;
   }
+}
+
+function broke(service: string, code: Code): NonNullable<StreamEnd['error']> {
+  const message = `the connection to ${service} broke: ${codeWords(code)}`;
+  return { code: ERROR_CODE.get(code) ?? 'unreachable', message, hint: codeHint(code) };
 }
 
 interface AnsweredEvents {

@@ -25,6 +25,7 @@ export const PATHS = {
   tunnels: '/v1/tunnels', // GET → TunnelsReply · POST ConnectRequest → ConnectReply
   tunnel: '/v1/tunnels/:service', // DELETE → Done
   stream: '/v1/streams/:service', // GET with `Upgrade: warren-stream` → 101, then the service's bytes
+  streamEnd: '/v1/stream-ends/:id', // GET → StreamEnd of the stream whose 101 said `Warren-Stream: ID`
   logs: '/v1/logs', // GET ?follow=1&lines=N → application/x-ndjson
   keys: '/v1/keys', // GET → KeysReply
   keyLog: '/v1/keys/log', // GET → KeyLogReply
@@ -195,6 +196,14 @@ export interface Diagnostics extends Reply {
   readonly reorderBytes: number;
   readonly grantedBytes: number;
   readonly counters: Readonly<Record<string, number>>;
+}
+
+/** A unix socket's end does not tell a break from the end of the data; this does. */
+export interface StreamEnd extends Reply {
+  /** false while the stream, or one direction of it, goes on */
+  readonly ended: boolean;
+  /** what broke it; null when nothing has */
+  readonly error: ErrorReply['error'] | null;
 }
 
 export interface PingRequest {

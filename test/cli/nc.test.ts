@@ -106,6 +106,28 @@ test('refused: 4 when denied, 1 when there is no such service, nothing on stdout
   }
 });
 
+test('a stream that broke without a sign is told by the daemon; one that ended is none', async () => {
+  const serveNumbered = (id: number): void => {
+    daemon.stream = socket => {
+      socket.write(SWITCHING.replace(/\r\n$/, `Warren-Stream: ${id}\r\n\r\n`));
+      socket.end('half');
+    };
+  };
+  const broken = { code: 'denied', message: 'the connection to x broke: its rules', hint: 'ask' };
+  for (const [id, reply, exit, stderr] of [
+    [7, { ended: true, error: broken }, 4, 'warren: the connection to x broke: its rules\nhint: ask\n'],
+    [8, { ended: true, error: null }, 0, ''],
+    [9, { ended: false, error: null }, 0, ''],
+  ] as const) {
+    serveNumbered(id);
+    daemon.on(`GET /v1/stream-ends/${id}`, { apiVersion: 1, ...reply });
+    const result = await runHere(['nc', 'x', '--home', daemon.home], { stdin: '' });
+    assert.equal([result.status, result.stdout, result.stderr], [exit, 'half', stderr]);
+  }
+  serveNumbered(10);
+  assert.is((await runHere(['nc', 'x', '--home', daemon.home], { stdin: '' })).status, 0, 'too long ago');
+});
+
 test('a stream that breaks is a failure', async () => {
   serve(socket => {
     socket.write('half');

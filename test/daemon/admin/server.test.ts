@@ -58,6 +58,7 @@ const CALLS: readonly (readonly [string, string, unknown, readonly unknown[]])[]
   ['GET', '/v1/tunnels', undefined, ['tunnels']],
   ['POST', '/v1/tunnels', { service: 'pay', listen: '0' }, ['connect', { service: 'pay', listen: '0' }]],
   ['DELETE', '/v1/tunnels/constructor', undefined, ['disconnect', 'constructor']],
+  ['GET', '/v1/stream-ends/12', undefined, ['streamEnd', 12]],
   ['GET', '/v1/keys', undefined, ['keys']],
   ['GET', '/v1/keys/log', undefined, ['keyLog']],
   ['GET', '/v1/doctor', undefined, ['doctor']],
@@ -89,6 +90,7 @@ const BAD: readonly (readonly [string, string, unknown, number, string, RegExp, 
   ['POST', '/v1/status', undefined, 405, 'usage', /has no POST for this path/],
   ['PATCH', '/v1/services/pay', {}, 405, 'usage', /has no PATCH/],
   ['GET', '/v1/services/pay', undefined, 405, 'usage', /has no GET/],
+  ['GET', '/v1/stream-ends/x', undefined, 400, 'bad-value', /no number of a stream/],
   ['POST', '/v1/join', 'not json', 400, 'malformed', /is not JSON/],
   ['POST', '/v1/join', Buffer.from([0x22, 0xff, 0x22]), 400, 'malformed', /is not JSON/],
   ['POST', '/v1/join', '[]', 400, 'bad-value', /not a JSON object/],
@@ -334,12 +336,13 @@ test('a client that leaves before its stream is there leaves a connection that e
     await new Promise(resolve => setTimeout(resolve, 10));
     give!();
     await until(() => closed === 1 && server.connections === 0, 'the end');
-    behave.openStream = () => () => {
+    const carry = (): void => {
       throw new Error('cannot carry');
     };
+    behave.openStream = () => Object.assign(carry, { id: 12 });
     const next = raw(path, UPGRADE);
     await next.closed;
-    assert.match(next.text(), /^HTTP\/1\.1 101 .*\r\n\r\n$/s);
+    assert.match(next.text(), /^HTTP\/1\.1 101 .*\r\nWarren-Stream: 12\r\n\r\n$/s);
     assert.is(lines.length, 1);
   });
 });

@@ -107,6 +107,35 @@ test('whoever asked goes away before the answer, or before the connection is the
   await server.close();
 });
 
+test('how a connection ended can be asked for', async () => {
+  const { there, connections } = lab();
+  const server = await serve(socket => socket.write('half'));
+  there.exposed.set('x', { target: server.target });
+  const carry = await connections.connect('x');
+  assert.equal(connections.end(carry.id), { ended: false, error: null });
+  const [client, accepted] = await tcpPair();
+  carry(accepted);
+  await once(client, 'readable');
+  there.exposed.remove('x');
+  await readAll(client);
+  const { ended, error } = connections.end(carry.id);
+  assert.equal([ended, error?.code], [true, 'not-found']);
+  assert.match(error?.message ?? '', /the connection to x broke: it is not exposed there any more/);
+  assert.throws(() => connections.end(carry.id + 1), /no stream/);
+  await server.close();
+
+  const closing = await serve(socket => socket.end('all'));
+  there.exposed.set('x', { target: closing.target });
+  const whole = await connections.connect('x');
+  const [reader, taken] = await tcpPair();
+  whole(taken);
+  assert.is((await readAll(reader)).bytes.toString(), 'all');
+  reader.end();
+  await eventually('both directions ended', () => connections.end(whole.id).ended);
+  assert.is(connections.end(whole.id).error, null);
+  await closing.close();
+});
+
 test('the stream ends while it waits for its connection', async () => {
   const { there, connections } = lab();
   const server = await serve(() => undefined);
