@@ -4,6 +4,8 @@
  */
 import type { ShutdownReply, ShutdownRequest, StartReply, StartRequest } from '../protocol/admin/contract.js';
 import { WarrenError } from '../protocol/errors.js';
+import { loadPrimitives } from '../protocol/crypto/load.js';
+import { decodeInvite } from '../protocol/identity/invite.js';
 import { serveAdmin, type AdminServer } from './admin/server.js';
 import { Turns } from './admin/turns.js';
 import { build, type Bound } from './app.js';
@@ -32,6 +34,8 @@ async function main(): Promise<void> {
   process.umask(0o077);
   try {
     const start = hasParent ? await fromParent(process) : fromArguments(process.argv.slice(2), process.env);
+    // A token that is none is refused before there is a home.
+    if (start.join !== undefined) decodeInvite((await loadPrimitives()).hash.SHA256, start.join);
     const paths = openHome(start.home);
     const lock = await lockHome(paths);
     clearLeftovers(paths);

@@ -203,6 +203,9 @@ test(
       const server = createServer();
       await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
       const { port } = server.address() as { port: number };
+      const garbage = await failed(start(join(folder, 'g'), { join: 'garbage' }));
+      assert.is(garbage.code, 'token');
+      assert.not(fs.existsSync(join(folder, 'g')), 'no home was made for it');
       const taken = await failed(start(join(folder, 'a'), { listen: [`127.0.0.1:${port}`] }));
       assert.equal([taken.code, taken.message.includes(String(port)), typeof taken.hint], ['in-use', true, 'string']);
       assert.not(fs.existsSync(join(folder, 'a', 'config.yaml')));
