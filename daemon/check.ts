@@ -114,5 +114,6 @@ function nextKeyCheck({ network }: Parts): DoctorCheck {
     name: 'next key',
     state: network.isAdmin ? 'warning' : 'ok',
     message: 'the next identity key lies in the same home, so it does not protect against a thief of the home',
+    ...(network.isAdmin && { hint: 'guard this home and its backups: this node may admit others to the network' }),
   };
 }
