@@ -122,7 +122,7 @@ const SENTENCES: Partial<Record<Code, readonly [code: ErrorCode, sentence: strin
   'name-taken': [
     'exists',
     'The name of this node is taken in that network.',
-    'Choose another one: warren up --name NAME',
+    'Choose another one with warren up --name NAME; a daemon that runs must end first: warren down.',
   ],
   'not-admitted': [
     'denied',
