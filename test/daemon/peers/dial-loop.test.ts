@@ -148,4 +148,43 @@ test('without addresses, unwanted or stopped, nothing is dialed', async () => {
   assert.is(dialed.length, 0);
 });
 
+test('a nudge begins a round, and neither ends a pause nor disturbs a round', async () => {
+  const { time, loop, dialed } = scene();
+  loop.nudge();
+  loop.nudge();
+  await tick();
+  await tick();
+  assert.equal(dialed, ['a:1', 'b:2']);
+  for (let i = 0; i < 10; i++) loop.nudge();
+  await tick();
+  assert.is(dialed.length, 2);
+  time.advance(DIAL_PAUSE_FIRST_MS * 1.4);
+  await tick();
+  await tick();
+  assert.is(dialed.length, 4);
+  loop.stop();
+  loop.nudge();
+  await tick();
+  assert.is(dialed.length, 4);
+});
+
+test('what fails before the dial is a failed round, not the end of the process', async () => {
+  const { time, loop, dialed, state } = scene();
+  const addresses = state.addresses;
+  Object.defineProperty(state, 'addresses', {
+    configurable: true,
+    get: () => {
+      throw new Error('no descriptors left');
+    },
+  });
+  loop.wake();
+  await tick();
+  Object.defineProperty(state, 'addresses', { value: addresses });
+  time.advance(DIAL_PAUSE_FIRST_MS * 1.4);
+  await tick();
+  await tick();
+  assert.equal(dialed, addresses);
+  loop.stop();
+});
+
 test.run();
