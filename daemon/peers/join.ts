@@ -58,6 +58,10 @@ function checkBeforeJoining(invite: Invite, network: Network): string | undefine
   if (network.isSettled() && equal(invite.network, network.networkId))
     return 'this home is a member of that network already';
   if (!network.isSettled()) return undefined;
+  if (network.trust.members().length === 1)
+    throw new WarrenError('member', 'This home has given out invites to its own network, which are still open.', {
+      hint: 'Wait until they have expired (15 minutes unless --ttl said more), or join with another home (--home DIR).',
+    });
   throw new WarrenError('member', 'This home is a member of a network already.', {
     hint: 'One home belongs to one network: join with another home (--home DIR).',
   });

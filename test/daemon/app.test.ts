@@ -103,6 +103,8 @@ test('a name that is taken, an invite that was used, a member of another network
   await rejects(d.api.join({ token: a.api.invite({}).token }, asked), /already/);
   assert.throws(() => b.api.invite({}), /admin/);
   const stranger = await start('stranger');
+  stranger.api.invite({});
+  await rejects(stranger.api.join({ token: a.api.invite({}).token }, asked), /invites to its own network/);
   await rejects(b.api.join({ token: stranger.api.invite({}).token }, asked), /member/);
   await rejects(stranger.api.join({ token: stranger.api.invite({}).token }, asked), /this very node/);
 });
