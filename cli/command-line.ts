@@ -67,7 +67,7 @@ function basics(command: Command): void {
   command.addOption(new Option(HOME_FLAG, HOME_TEXT));
   command.exitOverride(error => {
     if (error.exitCode === 0) throw error;
-    throw new UsageFault(error.message, error.code, wordsOf(command));
+    throw new UsageFault(error.message.replace('. Expected', ': expected'), error.code, wordsOf(command));
   });
 }
 

@@ -19,7 +19,7 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['nc', /missing required argument 'SERVICE'/, /warren help nc/],
   ['join', /missing required argument/, /warren help join/],
   ['ping', /missing required argument 'NODE'/, /warren help ping/],
-  ['status extra', /too many arguments/, /warren help status/],
+  ['status extra', /too many arguments for 'status': expected 0/, /warren help status/],
   ['invite --ttl', /option '--ttl <TIME>' argument missing/, /warren help invite/],
   ['status --home', /option '--home <DIR>' argument missing/, /./],
   ['status --watch --json', /--watch and --json do not go together/, /./],
