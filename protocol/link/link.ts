@@ -10,7 +10,7 @@ import type { Primitives } from '../crypto/primitives.js';
 import { WarrenError } from '../errors.js';
 import type { Established } from '../handshake/types.js';
 import { RateLimit, type Limits } from '../limits.js';
-import { RecordDraft } from './draft.js';
+import type { RecordDraft } from './draft.js';
 import { AckClock, Feedback } from './feedback.js';
 import {
   FRAME,
@@ -19,10 +19,10 @@ import {
   decodeLinkAck,
   decodePing,
   encodeClose,
-  encodeLinkAck,
   isSkippable,
   readFrames,
 } from './frame.js';
+import { Outbox, isAcknowledged } from './outbox.js';
 import { RecordOpener, RecordSealer } from './record.js';
 
 /** The transport as a link sees it. */
@@ -74,11 +74,6 @@ interface PingOut {
   readonly waiting: PingCallback[];
 }
 
-interface QueuedFrame {
-  readonly type: number;
-  readonly body: Uint8Array;
-}
-
 /** A ping may stay without an answer for so many deadlines as long as anything else arrives. */
 const BUSY_PING_DEADLINES = 4;
 /** A timer that is this much late for its LINKACK is not set anew. */
@@ -104,12 +99,10 @@ export class Link {
 
   // sending
   private readonly sealer: RecordSealer;
-  private readonly draft = new RecordDraft();
   private readonly feedback: Feedback;
-  private control: QueuedFrame[] = [];
+  private readonly outbox: Outbox;
   private isAwake = false;
   private isFlushing = false;
-  private isBlocked = false;
 
   // receiving
   private readonly opener: RecordOpener;
@@ -143,6 +136,16 @@ export class Link {
     );
     this.feedback = new Feedback(limits);
     this.ackClock = new AckClock(limits.link);
+    const { sealer, feedback, ackClock } = this;
+    this.outbox = new Outbox({
+      timers,
+      limits: limits.link,
+      sealer,
+      feedback,
+      ackClock,
+      buffered: () => this.port.buffered,
+      received: () => this.opener.records,
+    });
     const now = timers.monotonic();
     this.openedAt = now;
     this.receivedAt = now;
@@ -189,7 +192,7 @@ export class Link {
   /** Queues a control frame; it leaves at the end of this turn. `body` is kept until then. */
   send(type: number, body: Uint8Array): void {
     if (this.closed) return;
-    this.control.push({ type, body });
+    this.outbox.push(type, body);
     this.wake();
   }
 
@@ -209,89 +212,23 @@ export class Link {
     if (this.isFlushing) return this.wake();
     this.isFlushing = true;
     try {
-      this.writeRecords(this.handler);
+      this.write(draft => this.handler?.fill?.(draft));
     } finally {
       this.isFlushing = false;
     }
     if (this.port.buffered > this.limits.link.unreadAnswers) this.fail('limit', 'the peer does not read its answers');
   }
 
-  /** @param source fills records after the queued control frames; left out: control frames only */
-  private writeRecords(source: LinkHandler | undefined): void {
-    const { draft } = this;
-    const chunks: Uint8Array[] = [];
-    const now = this.timers.monotonic();
-    const target = this.feedback.recordSize();
-    let written = 0;
-    this.isBlocked = false;
-    for (;;) {
-      draft.begin(this.sealer.records, target);
-      this.measureRoom(written, now);
-      let wantsAck = this.takeControl();
-      const before = draft.size;
-      if (!draft.overflowed) source?.fill?.(draft);
-      if (draft.size > before) wantsAck = true;
-      if (draft.isBlocked) this.isBlocked = true;
-      if (this.closed) return;
-      this.addLinkAck(now);
-      if (draft.size === 0) break;
-      written += this.seal(chunks, wantsAck, now);
-      if (!draft.isFull) break;
-    }
-    if (written === 0) return;
-    this.bytesSent += written;
+  private write(fill?: (draft: RecordDraft) => void): void {
+    const chunks = this.outbox.records(fill);
+    if (chunks.length === 0 || this.closed) return;
+    for (const chunk of chunks) this.bytesSent += chunk.length;
     this.port.write(chunks);
-  }
-
-  private measureRoom(written: number, now: number): void {
-    const { highWater, fullWater } = this.limits.link;
-    const buffered = this.port.buffered + written;
-    this.draft.dataRoom = Math.max(0, fullWater - buffered);
-    this.draft.bulkRoom = Math.max(0, Math.min(highWater - buffered, this.feedback.bulkCap(now) - this.inFlight));
-    this.draft.isBlocked = false;
-  }
-
-  /** @returns whether one of the frames is to be acknowledged */
-  private takeControl(): boolean {
-    let taken = 0;
-    let wantsAck = false;
-    for (const { type, body } of this.control) {
-      if (!this.draft.frame(type, body)) break;
-      wantsAck ||= isAcknowledged(type);
-      taken++;
-      if (this.draft.isFull) break;
-    }
-    if (taken > 0) this.control.splice(0, taken);
-    // What is left needs another record, however small this one is.
-    if (this.control.length > 0) this.draft.overflowed = true;
-    return wantsAck;
-  }
-
-  /** Rides along with whatever leaves, or goes alone when it is due. */
-  private addLinkAck(now: number): void {
-    const { ackClock, draft } = this;
-    if (!ackClock.isPending || (draft.size === 0 && now < ackClock.dueAt(this.rttMs))) return;
-    const delay = Math.round((now - ackClock.lastRecordAt) * 1000);
-    const body = encodeLinkAck({ records: this.opener.records, delay: Math.max(0, delay) });
-    const { overflowed } = draft;
-    if (draft.frame(FRAME.LINKACK, body)) ackClock.sent(now);
-    draft.overflowed = overflowed;
-  }
-
-  private seal(chunks: Uint8Array[], wantsAck: boolean, now: number): number {
-    const number = this.sealer.records;
-    let bytes = 0;
-    for (const piece of this.sealer.seal(this.draft.finish())) {
-      chunks.push(piece);
-      bytes += piece.length;
-    }
-    if (wantsAck) this.feedback.sent(number, bytes, now);
-    return bytes;
   }
 
   /** The port has room again. */
   drained(): void {
-    if (this.isBlocked) this.wake();
+    if (this.outbox.isBlocked) this.wake();
   }
 
   // ── receiving ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -373,7 +310,7 @@ export class Link {
     }
     this.feedback.acked(records, delay / 1000, this.receivedAt);
     this.handler?.acked?.(records);
-    if (this.isBlocked) this.wake();
+    if (this.outbox.isBlocked) this.wake();
   }
 
   private count(rate: RateLimit, what: string): void {
@@ -439,7 +376,7 @@ export class Link {
 
   private trim(): void {
     this.opener.trim();
-    this.draft.trim();
+    this.outbox.trim();
   }
 
   // ── the end ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -452,9 +389,9 @@ export class Link {
   /** Sends CLOSE behind what is queued, then closes the transport. */
   close(code: Code, sentence = ''): void {
     if (this.closed) return;
-    this.control.push({ type: FRAME.CLOSE, body: encodeClose(code, sentence) });
-    // Inside a flush the records at hand must leave first; they are control frames only then, or the link is failing.
-    if (!this.isFlushing) this.writeRecords(undefined);
+    this.outbox.push(FRAME.CLOSE, encodeClose(code, sentence));
+    // From within a flush the records at hand cannot be told apart any more: the transport's end must say it then.
+    if (!this.isFlushing) this.write();
     this.port.close();
     this.finish(code, sentence, 'local');
   }
@@ -483,7 +420,7 @@ export class Link {
     this.ackTimer?.cancel();
     this.sealer.destroy();
     this.opener.destroy();
-    this.control = [];
+    this.outbox.close();
     wipe(this.established.sendKey, this.established.receiveKey);
     const unanswered = this.pingOut?.waiting ?? [];
     this.pingOut = undefined;
@@ -491,9 +428,4 @@ export class Link {
     this.handler?.linkClosed?.(code, sentence, by);
     this.onClosed(code, sentence, by);
   }
-}
-
-/** The link's own frames ask for no LINKACK, else two idle links would acknowledge each other for ever. */
-function isAcknowledged(type: number): boolean {
-  return type !== FRAME.PING && type !== FRAME.PONG && type !== FRAME.LINKACK && type !== FRAME.CLOSE;
 }

@@ -7,7 +7,7 @@
  * carried `rekeyBytes` of ciphertext or `rekeyRecords` records since its last rekey, both ends replace that direction's
  * key by REKEY(k) (Noise, revision 34, §4.2).
  */
-import { EMPTY, wipe } from '../bytes.js';
+import { EMPTY, concat, wipe } from '../bytes.js';
 import type { Aead, AeadKey, AeadName, PieceKey } from '../crypto/primitives.js';
 import { WarrenError } from '../errors.js';
 import { MAX_RECORD_PLAINTEXT } from '../limits.js';
@@ -17,6 +17,9 @@ export const RECORD_TAG = 16;
 /** Length field: at least one byte of plaintext, at most MAX_RECORD_PLAINTEXT, and the tag. */
 export const MIN_RECORD_LENGTH = 1 + RECORD_TAG;
 export const MAX_RECORD_LENGTH = MAX_RECORD_PLAINTEXT + RECORD_TAG;
+
+/** Records up to this length come out of the sealer in one piece. */
+const ONE_PIECE_BELOW = 8 * 1024;
 
 const KEY_LENGTH = 32;
 const NONCE_LENGTH = 12;
@@ -114,25 +117,25 @@ export class RecordSealer {
     if (length < MIN_RECORD_LENGTH || length > MAX_RECORD_LENGTH) {
       throw new WarrenError('internal', `a record of ${length - RECORD_TAG} bytes`);
     }
-    const header = recordHeader(length);
-    const sealed = this.sealBody(header, parts, length - RECORD_TAG);
+    const record = length <= ONE_PIECE_BELOW ? [this.sealSmall(parts, length)] : this.sealLarge(parts, length);
     this.direction.advance(length);
-    sealed.unshift(header);
-    return sealed;
+    return record;
   }
 
-  private sealBody(header: Uint8Array, parts: readonly Uint8Array[], length: number): Uint8Array[] {
+  /** One piece of memory: for small records a copy costs less than a longer list of pieces in the transport. */
+  private sealSmall(parts: readonly Uint8Array[], length: number): Uint8Array {
     const { key } = this.direction;
+    const header = recordHeader(length);
+    const sealed = key.seal(this.direction.nonce(), header, parts.length === 1 ? parts[0]! : concat(...parts));
+    return concat(header, sealed);
+  }
+
+  private sealLarge(parts: readonly Uint8Array[], length: number): Uint8Array[] {
+    const { key } = this.direction;
+    const header = recordHeader(length);
     const nonce = this.direction.nonce();
-    if (parts.length === 1) return [key.seal(nonce, header, parts[0]!)];
-    if (sealsParts(key)) return key.sealParts(nonce, header, parts);
-    const whole = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      whole.set(part, at);
-      at += part.length;
-    }
-    return [key.seal(nonce, header, whole)];
+    const sealed = sealsParts(key) ? key.sealParts(nonce, header, parts) : [key.seal(nonce, header, concat(...parts))];
+    return [header, ...sealed];
   }
 
   destroy(): void {

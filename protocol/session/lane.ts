@@ -3,7 +3,8 @@ import type { Code } from '../codes.js';
 import type { RecordDraft } from '../link/draft.js';
 import type { Link, LinkEnd, LinkHandler } from '../link/link.js';
 import { Scheduler } from './scheduler.js';
-import type { Stream, Tracked } from './stream.js';
+import type { Tracked } from './stream-owner.js';
+import type { Stream } from './stream.js';
 
 /** What a lane needs of its session. */
 export interface LaneOwner {

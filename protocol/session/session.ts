@@ -9,15 +9,17 @@ import { WarrenError, malformed } from '../errors.js';
 import { nodeIdText, type NodeId } from '../identity/node-id.js';
 import { MAX_STREAM_ID, type Limits } from '../limits.js';
 import type { RecordDraft } from '../link/draft.js';
-import { EMPTY } from '../bytes.js';
 import { FRAME, encodeGoaway, encodePool } from '../link/frame.js';
 import type { Link, LinkEnd } from '../link/link.js';
+import { ControlQueue } from './control-queue.js';
 import { PeerBudget, type ProcessBudget } from './credit.js';
 import { FrameTaker } from './frames.js';
 import { Lane, type LaneOwner } from './lane.js';
 import { NewsQueue } from './news.js';
 import { PoolGrant, PoolUse } from './pool.js';
-import { Stream, type StreamOwner } from './stream.js';
+import type { StreamOwner } from './stream-owner.js';
+import { Stream } from './stream.js';
+import { Telling } from './telling.js';
 import type { OpenRequest, SessionEvents, SessionStats, StreamHandler } from './types.js';
 
 /** Codes with which a link ends alone; with any other the session ends. */
@@ -32,9 +34,6 @@ const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
 
 /** Streams that are closed but not forgotten, as a multiple of the limit of live ones. */
 const LINGERING_FACTOR = 4;
-
-/** Streams that are offered freed budget at one time. */
-const RETRY_AT_ONCE = 16;
 
 export interface SessionOptions {
   readonly peer: NodeId;
@@ -61,12 +60,8 @@ export class Session implements StreamOwner, LaneOwner {
   private readonly grant: PoolGrant;
   private readonly use = new PoolUse();
   private readonly queue: NewsQueue;
-  /** streams with control frames to send, in order */
-  private control: Stream[] = [];
-  private readonly queued = new Set<Stream>();
-  private readonly lagging = new Set<Stream>();
-  private readonly starving = new Set<Stream>();
-  private tellTimer: Timer | undefined;
+  private readonly control = new ControlQueue();
+  private readonly telling: Telling;
   private graceTimer: Timer | undefined;
   private goawayCode: Code | undefined;
   private isGoawayToSend = false;
@@ -82,6 +77,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.budget = new PeerBudget(budget, limits);
     this.grant = new PoolGrant(this.budget, limits.receive);
     this.queue = new NewsQueue(limits.session.newsBytes);
+    this.telling = new Telling(timers, limits.session.windowDelayMs);
     this.nextId = isSmaller ? 0 : 1;
     this.frames = new FrameTaker(this, isSmaller ? 1 : 0, limits, timers.monotonic());
   }
@@ -157,15 +153,14 @@ export class Session implements StreamOwner, LaneOwner {
   close(code: Code, sentence = ''): void {
     if (this.over !== undefined) return;
     this.over = code;
-    this.tellTimer?.cancel();
+    this.telling.stop();
     this.graceTimer?.cancel();
     const { lanes } = this;
     this.lanes = [];
     for (const lane of lanes) lane.link.close(code, sentence);
     for (const stream of [...this.streams.values()]) stream.fail(code, stream.mayHaveDialed);
     this.streams.clear();
-    this.control = [];
-    for (const set of [this.queued, this.lagging, this.starving]) set.clear();
+    this.control.clear();
     this.queue.clear();
     this.budget.close();
     this.events.onDown(code, this);
@@ -246,8 +241,7 @@ export class Session implements StreamOwner, LaneOwner {
 
   /** Tells everything again, streams in order of their ids, then RESUMED. @param lost data on its way is gone */
   private resync(lane: Lane, lost: boolean): void {
-    this.control = [];
-    this.queued.clear();
+    this.control.clear();
     this.grant.forgetTold();
     this.isGoawayToSend = this.goawayCode !== undefined;
     for (const id of [...this.streams.keys()].sort((a, b) => a - b)) this.streams.get(id)!.resync(lost);
@@ -327,8 +321,9 @@ export class Session implements StreamOwner, LaneOwner {
 
   fill(lane: Lane, draft: RecordDraft): void {
     if (lane !== this.lanes[0] || this.over !== undefined) return;
-    this.retryStarving();
-    if (!this.fillOwn(draft) || !this.fillControl(lane, draft)) return;
+    this.telling.retry();
+    const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
+    if (!this.fillOwn(draft) || !this.control.fill(lane, draft, isLive)) return;
     lane.scheduler.fillSparse(draft);
     if (draft.isFull || !this.queue.fill(draft)) return;
     const before = draft.size;
@@ -347,37 +342,6 @@ export class Session implements StreamOwner, LaneOwner {
     return true;
   }
 
-  private fillControl(lane: Lane, draft: RecordDraft): boolean {
-    let taken = 0;
-    while (taken < this.control.length && !draft.isFull) {
-      const stream = this.control[taken]!;
-      this.queued.delete(stream);
-      if (this.streams.get(stream.id) !== stream) {
-        taken++;
-        continue;
-      }
-      if (!stream.writeControl(draft, what => lane.track(draft.record, stream, what))) {
-        this.queued.add(stream);
-        break;
-      }
-      taken++;
-      if (stream.sendable > 0 || stream.hasFin) lane.scheduler.activate(stream);
-    }
-    this.control.splice(0, taken);
-    if (this.control.length > 0 && !draft.isFull) draft.overflowed = true;
-    return this.fillResumed(lane, draft, taken) && this.control.length === 0;
-  }
-
-  /** RESUMED comes right behind the last stream that was there when the link was attached. */
-  private fillResumed(lane: Lane, draft: RecordDraft, taken: number): boolean {
-    if (lane.toResync < 0) return true;
-    lane.toResync = Math.max(0, lane.toResync - taken);
-    if (lane.toResync > 0) return true;
-    if (!draft.frame(FRAME.RESUMED, EMPTY)) return false;
-    lane.toResync = -1;
-    return true;
-  }
-
   // ── what streams call ────────────────────────────────────────────────────────────────────────────────────────────
 
   now(): number {
@@ -393,10 +357,7 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   hasControl(stream: Stream): void {
-    if (this.queued.has(stream) || this.over !== undefined) return;
-    this.queued.add(stream);
-    this.control.push(stream);
-    this.wake();
+    if (this.over === undefined && this.control.add(stream)) this.wake();
   }
 
   hasData(stream: Stream): void {
@@ -407,13 +368,11 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   lags(stream: Stream): void {
-    this.lagging.add(stream);
-    this.armTell();
+    this.telling.lags(stream);
   }
 
   starves(stream: Stream): void {
-    this.starving.add(stream);
-    this.armTell();
+    this.telling.starves(stream);
   }
 
   sent(fresh: number, again: number): void {
@@ -433,29 +392,8 @@ export class Session implements StreamOwner, LaneOwner {
   forget(stream: Stream): void {
     if (this.streams.get(stream.id) !== stream) return;
     this.streams.delete(stream.id);
-    this.lagging.delete(stream);
-    this.starving.delete(stream);
+    this.telling.forget(stream);
     for (const lane of this.lanes) lane.scheduler.remove(stream);
-  }
-
-  private armTell(): void {
-    if (this.tellTimer !== undefined || this.over !== undefined) return;
-    this.tellTimer = this.timers.after(this.limits.session.windowDelayMs, () => {
-      this.tellTimer = undefined;
-      const lagging = [...this.lagging];
-      this.lagging.clear();
-      for (const stream of lagging) stream.tell();
-      this.retryStarving();
-      if (this.starving.size > 0) this.armTell();
-    });
-  }
-
-  private retryStarving(): void {
-    if (this.starving.size === 0) return;
-    for (const stream of [...this.starving].slice(0, RETRY_AT_ONCE)) {
-      this.starving.delete(stream);
-      stream.tell();
-    }
   }
 
   /** For logs: the peer's ID in text. */

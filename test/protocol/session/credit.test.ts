@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, MAX_CLAIM, limitsWith } from '../../../protocol/limits.js';
+import { MAX_CLAIM, limitsWith, type Limits } from '../../../protocol/limits.js';
 import { PeerBudget, ProcessBudget, StreamCredit } from '../../../protocol/session/credit.js';
 import { PoolGrant, PoolUse } from '../../../protocol/session/pool.js';
 import { assert, suite } from '../../helpers/suite.js';
@@ -7,7 +7,7 @@ const test = suite('credit');
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-function budgets(changes = {}): { process: ProcessBudget; peer: PeerBudget; limits: typeof DEFAULT_LIMITS } {
+function budgets(changes = {}): { process: ProcessBudget; peer: PeerBudget; limits: Limits } {
   const limits = limitsWith(changes);
   const process = new ProcessBudget(limits);
   return { process, peer: new PeerBudget(process, limits), limits };

@@ -3,7 +3,9 @@ import { RecordDraft } from '../../../protocol/link/index.js';
 import { StreamCredit } from '../../../protocol/session/credit.js';
 import { FrameTaker } from '../../../protocol/session/frames.js';
 import { ReceiveBuffer } from '../../../protocol/session/receive-buffer.js';
+import { ReceivingHalf } from '../../../protocol/session/receiving-half.js';
 import { SendBuffer } from '../../../protocol/session/send-buffer.js';
+import { SendingHalf } from '../../../protocol/session/sending-half.js';
 import { Stream } from '../../../protocol/session/stream.js';
 
 export interface Mutant {
@@ -62,8 +64,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'fin before data',
     install: () => {
       // Sent as soon as it may be, and believed as soon as it comes.
-      const removeSender = replaceGetter(Stream, 'hasFin', function () {
-        return this.maySend === true && this.hasEnded === true && this.isFinSent === false;
+      const removeSender = replaceGetter(SendingHalf, 'hasFin', function () {
+        return this.isStale === false && this.hasEnded === true && this.isFinSent === false;
       });
       const removeReceiver = replaceGetter(ReceiveBuffer, 'isComplete', function () {
         return this.size !== undefined;
@@ -95,13 +97,12 @@ export const MUTANTS: readonly Mutant[] = [
     install: () => {
       const isLost = everyNth(3);
       return replace(
-        Stream,
+        ReceivingHalf,
         'writeWindow',
         original =>
           function (...args: never[]) {
             if (!isLost()) return original.call(this, ...args);
-            (this.credit as StreamCredit).extend();
-            (this.credit as StreamCredit).told((this.receiving as ReceiveBuffer).told);
+            (this.credit as StreamCredit).told((this.buffer as ReceiveBuffer).told);
             this.isWindowForced = false;
             return true;
           },
@@ -126,12 +127,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'lost retransmit',
     install: () =>
       replace(
-        Stream,
+        SendingHalf,
         'resume',
         () =>
           function () {
             this.isStale = false;
-            (this.owner as { hasData(stream: unknown): void }).hasData(this);
           },
       ),
   },

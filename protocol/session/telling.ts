@@ -1,0 +1,63 @@
+/** Streams whose progress can wait to be told, and streams that wait for budget: one timer for all of them. */
+import type { Timer, Timers } from '../clock.js';
+import type { Stream } from './stream.js';
+
+/** Streams that are offered freed budget at one time. */
+const RETRY_AT_ONCE = 16;
+
+export class Telling {
+  private readonly lagging = new Set<Stream>();
+  private readonly starving = new Set<Stream>();
+  private timer: Timer | undefined;
+  private isOver = false;
+
+  /** @param delayMs the most that telling waits */
+  constructor(
+    private readonly timers: Timers,
+    private readonly delayMs: number,
+  ) {}
+
+  lags(stream: Stream): void {
+    this.lagging.add(stream);
+    this.arm();
+  }
+
+  starves(stream: Stream): void {
+    this.starving.add(stream);
+    this.arm();
+  }
+
+  /** Offers what budget there is to some of those that wait. */
+  retry(): void {
+    if (this.starving.size === 0) return;
+    for (const stream of [...this.starving].slice(0, RETRY_AT_ONCE)) {
+      this.starving.delete(stream);
+      stream.tell();
+    }
+  }
+
+  forget(stream: Stream): void {
+    this.lagging.delete(stream);
+    this.starving.delete(stream);
+  }
+
+  /** Nothing more is told. */
+  stop(): void {
+    this.isOver = true;
+    this.timer?.cancel();
+    this.lagging.clear();
+    this.starving.clear();
+  }
+
+  private arm(): void {
+    if (this.timer !== undefined || this.isOver) return;
+    this.timer = this.timers.after(this.delayMs, () => {
+      this.timer = undefined;
+      const lagging = [...this.lagging];
+      this.lagging.clear();
+      for (const stream of lagging) stream.tell();
+      this.retry();
+      if (this.starving.size > 0) this.arm();
+    });
+  }
+}
