@@ -5,7 +5,7 @@
  * anything, so each side judges at once, sends ADMIT and may go on behind it; the initiator right behind message 3.
  *
  * Long way:
- *   1. HAVE: each says what it has.
+ *   1. HAVE: each says what it has. Who is known to be revoked is sent away here.
  *   2. ITEM … DONE, asked on by NEXT: each hands over what the other lacks.
  *   3. With the peer's last DONE in and the own one out, each judges: CLOSE with a code, or
  *      ITEM (a renewed or a joiner's new grant), SECRET, ITEM … (registry records, in rounds too), and ADMIT.
@@ -106,6 +106,8 @@ export class Admission {
   private readonly isShort: boolean;
   private peerHas: Have | undefined;
   private isToldAll = false;
+  /** the grant that the peer shows cannot be judged before the catch-up */
+  private mayHaveGrant = false;
   private secretsHeard = 0;
   private heardCurrent = false;
   private skipped = 0;
@@ -133,7 +135,8 @@ export class Admission {
     const { statement, grant } = this.options.established.peer;
     const shown: TrustItem[] = [{ kind: 'statement', bytes: statement }];
     if (grant) shown.push({ kind: 'grant', bytes: grant });
-    this.learn(shown);
+    const [, judged] = this.learn(shown);
+    this.mayHaveGrant = judged?.status === 'pending';
     if (this.isShort) this.judge();
     else this.sendHave();
   }
@@ -178,8 +181,18 @@ export class Admission {
     const have = this.haveReader.push(body);
     if (!have) return;
     this.peerHas = have;
+    const revoked = this.revocation();
+    if (revoked) return this.refuse(revoked.code, revoked.sentence);
     this.teller.begin(have.summary);
     this.judgeWhenTold();
+  }
+
+  /** Who is known to be revoked is told nothing, unless the grant that it shows may yet turn out to be newer. */
+  private revocation(): Extract<Verdict, { code: Code }> | undefined {
+    const { trust, established } = this.options;
+    if (this.joins || established.peer.join || this.mayHaveGrant) return undefined;
+    const verdict = judgeMember(trust, established.peer);
+    return verdict.kind === 'refused' && verdict.code === 'revoked' ? verdict : undefined;
   }
 
   /** A joiner's secrets are those of the network that it leaves. */

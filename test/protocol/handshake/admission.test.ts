@@ -17,6 +17,7 @@ import {
 import type { Established } from '../../../protocol/handshake/types.js';
 import {
   InviteBook,
+  TrustStore,
   issueGrant,
   issueNetworkSecret,
   issueRevocation,
@@ -247,6 +248,36 @@ test('a revoked node hears it, from whoever knows', () => {
   a.store.add(issueRevocation(a.store, pen(a), b.keys.nodeId));
   copy(a, c);
   assert.is(meet(b, c).acceptor.refusal?.code, 'revoked');
+});
+
+test('a revoked node is told nothing of what came after it', () => {
+  const [a, b] = network('b') as [TestMember, TestMember];
+  a.store.add(issueRevocation(a.store, pen(a), b.keys.nodeId));
+  const late = newcomer('late', a);
+  admit(a, late, { name: 'late' });
+  for (const meeting of [meet(b, a), meet(a, b)])
+    assert.ok(outcomes(meeting).some(outcome => outcome === 'refused: revoked'));
+  assert.is(b.store.nodeByName('late'), undefined);
+});
+
+test('a node that was revoked and granted anew by an admin of whom the other side has never heard is admitted', () => {
+  const [a, b, c] = network('b', 'c') as [TestMember, TestMember, TestMember];
+  a.store.add(issueRevocation(a.store, pen(a), b.keys.nodeId));
+  copy(a, c);
+  promote(a, c);
+  copy(a, c);
+  b.ctx.own = { ...b.ctx.own, grant: admit(c, b, { name: 'b2' }).bytes };
+  const other = newcomer('other', a);
+  admit(a, other, { name: 'other' });
+  other.store = new TrustStore({
+    primitives: other.ctx.primitives,
+    clock: other.ctx.clock,
+    networkId: a.store.networkId,
+  });
+  // all but the new admin's role
+  other.store.addAll(a.store.items().filter(item => item.kind !== 'role'));
+  assert.is(other.store.judge(b.keys.nodeId).verdict, 'refused');
+  assert.equal(outcomes(meet(b, other)), ['admitted', 'admitted']);
 });
 
 test('a compromised key is closed out, also by who hears of it only now', () => {
