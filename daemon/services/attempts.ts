@@ -44,6 +44,7 @@ export class Attempts {
       const instance = this.candidates[this.at++];
       if (instance === undefined) return undefined;
       this.instance = instance;
+      this.problem = undefined;
       try {
         const stream = instance.local
           ? openLocal(local, this.request, mesh.self, handler)
@@ -70,6 +71,10 @@ export class Attempts {
     if (this.instance === undefined)
       return new WarrenError('not-found', `Nobody exposes the service ${service} now.`, {
         hint: 'See what there is with: warren services',
+      });
+    if (this.problem?.code === 'unreachable')
+      return new WarrenError('unreachable', `${service} on ${this.instance.name}: that node is not connected.`, {
+        hint: 'See how the nodes are connected with: warren peers',
       });
     const code = ERROR_CODE.get(this.code) ?? 'unreachable';
     return new WarrenError(code, `${service} on ${this.instance.name}: ${codeWords(this.code)}.`, {

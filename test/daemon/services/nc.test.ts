@@ -28,13 +28,14 @@ function lab(): Lab {
   return { mesh, here, there, connections };
 }
 
-async function rejects(code: ErrorCode, promise: Promise<unknown>): Promise<void> {
+async function rejects(code: ErrorCode, promise: Promise<unknown>): Promise<WarrenError> {
   const error = await promise.then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
   assert.instance(error, WarrenError);
   assert.is((error as WarrenError).code, code);
+  return error as WarrenError;
 }
 
 test('a connection is joined after the answer; the greeting that came first is not lost', async () => {
@@ -67,7 +68,10 @@ test('refusals are errors with their codes', async () => {
   there.exposed.set('x', { target: server.target });
   await rejects('unreachable', connections.connect('x'));
   there.reachable = false;
-  await rejects('unreachable', connections.connect('x'));
+  assert.match(
+    (await rejects('unreachable', connections.connect('x'))).message,
+    /x on there: that node is not connected/,
+  );
   assert.is(connections.openStreams, 0);
 });
 
