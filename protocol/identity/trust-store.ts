@@ -198,6 +198,8 @@ export class TrustStore extends TrustView {
     const key = nodeIdText(node);
     const log = this.parts.logs.get(key);
     if (!log) return this.takeFirst(statement, own);
+    // A settlement may have come in since: then another branch stands.
+    if (log.forkProofs.length > 0 && !own) this.fresh();
     const isNew = statement.seq >= log.length && this.parts.logs.isMember(key);
     if (isNew && this.parts.logs.isFull) return { status: 'refused', why: 'too many statements are kept', node };
     return this.afterAppend(log, log.append(statement));

@@ -104,7 +104,7 @@ export class TrustView {
     return wasAdmin || this.isAdmin(node);
   }
 
-  private fresh(): void {
+  protected fresh(): void {
     if (!this.isStale && this.parts.clock.now() < this.lapses) return;
     this.isStale = false;
     this.onlyPromotions = false;

@@ -1,6 +1,12 @@
 import { MAX_SUMMARY_BYTES } from '../../../protocol/identity/catch-up.js';
 import { Writer } from '../../../protocol/bytes.js';
-import { issueNetworkSecret, issueRecord, issueRevocation, issueRole } from '../../../protocol/identity/index.js';
+import {
+  issueNetworkSecret,
+  issueRecord,
+  issueRevocation,
+  issueRole,
+  issueSettlement,
+} from '../../../protocol/identity/index.js';
 import type { TrustItem, TrustStore } from '../../../protocol/identity/index.js';
 import { assert, full, suite } from '../../helpers/suite.js';
 import { World, below, random, thrown } from './helpers.js';
@@ -29,15 +35,15 @@ test('a new node gets everything, a known one nothing', () => {
   assert.equal(fresh.items().length, w.store.items().length);
 });
 
-test('only what is missing is told: 1,000 rotations, one of them new', () => {
+test('only what is missing is told: 1,000 rotations, six of them new', () => {
   const w = new World();
   const b = w.member('b');
   const fresh = w.newStore();
   for (let i = 0; i < full(40, 1000); i++) w.must(b.rotate());
   meet(w.store, fresh);
-  w.must(b.rotate());
+  for (let i = 0; i < 6; i++) w.must(b.rotate());
   const missing = w.store.missingFrom(fresh.summary());
-  assert.equal(missing.map(i => i.kind), ['statement']); // prettier-ignore
+  assert.equal(missing.map(i => i.kind), Array(6).fill('statement')); // prettier-ignore
   assert.equal(fresh.missingFrom(w.store.summary()), [], 'who is behind does not tell what the other has');
   fresh.addAll(missing);
   assert.equal(fresh.digest(), w.store.digest());
@@ -96,7 +102,7 @@ function step(w: World, store: TrustStore, actors: Actor[]): TrustItem[] | undef
   const other = actors[below(random, actors.length)]!;
   const admin = actors[below(random, 2)]!;
   try {
-    switch (below(random, 7)) {
+    switch (below(random, 9)) {
       case 0: {
         const joiner = w.actor();
         actors.push(joiner);
@@ -112,6 +118,16 @@ function step(w: World, store: TrustStore, actors: Actor[]): TrustItem[] | undef
         return [issueRole(store, admin.pen(), other.id, 'demote')];
       case 5:
         return [issueNetworkSecret(store, admin.pen(), random(32))];
+      case 6: {
+        if (actor === w.founder || below(random, 3) > 0) return undefined;
+        const rival: TrustItem = { kind: 'statement', bytes: actor.rotated('compromised').statement };
+        return below(random, 2) === 0 ? [rival, actor.rotate()] : [rival];
+      }
+      case 7: {
+        const fork = store.openForks()[0];
+        if (!fork) return undefined;
+        return [issueSettlement(store, admin.pen(), fork.node, fork.branches[below(random, 2)]!.hash)];
+      }
       default:
         return [issueRevocation(store, admin.pen(), other.id)];
     }

@@ -2,8 +2,7 @@ import { toHex } from '../../../protocol/bytes.js';
 import { decodeStatement, issueGrant, issueRecord, issueSettlement } from '../../../protocol/identity/index.js';
 import type { NewKeys, TrustItem } from '../../../protocol/identity/index.js';
 import { assert, suite } from '../../helpers/suite.js';
-import { START, World, flipBit, primitives, random, thrown } from './helpers.js';
-import type { Actor } from './helpers.js';
+import { Actor, START, World, flipBit, primitives, random, thrown } from './helpers.js';
 
 const test = suite('forks');
 
@@ -237,6 +236,29 @@ test('after the log went over to another branch, what was signed on the fallen o
   w.must(issueSettlement(w.store, w.founder.pen(), victim.id, hashOf(thief1)));
   assert.is(w.store.judge(x.id).verdict, 'refused');
   assert.is(w.store.head(victim.id)!.seq, 1);
+});
+
+test('a signature of the fallen branch is none under the key that the standing one has at that seq', () => {
+  const w = new World();
+  const victim = w.admin('victim');
+  w.now += 10;
+  const first = victim.rotated('compromised');
+  const standing = new Actor(w, victim.keys);
+  standing.keys = first;
+  standing.statements.push(decodeStatement(primitives, first.statement));
+  w.must(victim.rotate(), victim.rotate());
+  const x = w.actor();
+  const grant = victim.sign('grant', x.grantContent('x', { since: START }));
+  w.must(...x.log, grant);
+  w.add(statement(first));
+  w.must(issueSettlement(w.store, w.founder.pen(), victim.id, hashOf(first)));
+  w.must(standing.rotate());
+  assert.is(w.store.head(victim.id)!.seq, 2);
+  assert.is(w.store.judge(x.id).verdict, 'refused');
+  const late = w.newStore();
+  late.addAll(w.store.missingFrom(late.summary()));
+  assert.match(late.add(grant).why!, /signature/);
+  assert.equal(late.digest(), w.store.digest());
 });
 
 test('no bit of a fork proof can be changed', () => {
