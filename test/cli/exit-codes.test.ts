@@ -95,12 +95,12 @@ for (const [code, status] of BY_CODE)
     }
   });
 
-test('an error without a hint gets the usual one; sentences end without a full stop', async () => {
+test('an error without a hint gets the usual one; sentences begin small and end without a full stop', async () => {
   daemon.fail('POST /v1/reload', 'denied', 'It is not allowed.');
   const result = await runHere(['reload', '--home', daemon.home]);
   assert.is(
     result.stderr,
-    'warren: It is not allowed\nhint: the host that exposes it decides: ask there for an --allow\n',
+    'warren: it is not allowed\nhint: the host that exposes it decides: ask there for an --allow\n',
   );
 });
 
