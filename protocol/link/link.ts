@@ -421,7 +421,8 @@ export class Link {
     this.sealer.destroy();
     this.opener.destroy();
     this.outbox.close();
-    wipe(this.established.sendKey, this.established.receiveKey);
+    const { sendKey, receiveKey, exporter } = this.established;
+    wipe(sendKey, receiveKey, exporter);
     const unanswered = this.pingOut?.waiting ?? [];
     this.pingOut = undefined;
     for (const answered of unanswered) answered(undefined);

@@ -92,7 +92,8 @@ export class SessionSlot {
   linkAdmitted(link: Link): void {
     if (link.isClosed) return;
     if (this.newcomers.length >= this.options.limits.session.waitingLinks) {
-      return link.close('surplus', 'too many links wait to be attached');
+      // The oldest has had its chance; whoever holds places open must not keep the honest peer out.
+      this.newcomers.find(n => n !== this.busy)?.link.close('surplus', 'too many links wait to be attached');
     }
     const newcomer = new Newcomer(link, this);
     this.newcomers.push(newcomer);

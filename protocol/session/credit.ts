@@ -58,7 +58,8 @@ export class PeerBudget {
   /** The window that a stream has for itself, before any growth: `initial`, less when little is free. */
   basicWindow(): number {
     const { initial, least } = this.limits.receive;
-    return Math.min(initial, Math.max(least, Math.floor(this.freeToGrant * SHARE_OF_FREE)));
+    const { own, process } = this.free;
+    return Math.min(initial, Math.max(least, Math.floor(Math.min(own, process) * SHARE_OF_FREE)));
   }
 
   /** The session is over: whatever is still counted here is free. What comes back later counts no more. */
@@ -70,9 +71,12 @@ export class PeerBudget {
     this.isClosed = true;
   }
 
-  private get freeToGrant(): number {
-    const ownFree = this.limits.receive.peer - this.granted;
-    return Math.min(ownFree, this.process.limits.receive.process - this.process.granted);
+  /** Credit that could still be granted: out of this peer's budget, and out of the process's. */
+  get free(): { readonly own: number; readonly process: number } {
+    return {
+      own: this.limits.receive.peer - this.granted,
+      process: this.process.limits.receive.process - this.process.granted,
+    };
   }
 
   retain(n: number): void {

@@ -9,6 +9,9 @@ import type { PeerBudget } from './credit.js';
 /** One open claims at most this share of what is left, so that a burst of opens gets something each. */
 const CLAIM_SHARE = 1 / 16;
 const LEAST_CLAIM = 4 * 1024;
+/** Peers that are idle must not hold the budget with what nobody may ever claim: at most this share of what is free. */
+const POOL_SHARE = 1 / 64;
+const POOL_SHARE_OF_PROCESS = 1 / 256;
 /** The total is raised when less than this share of the pool is left. */
 const RAISE_BELOW = 3 / 4;
 
@@ -38,7 +41,8 @@ export class PoolGrant {
 
   /** Raises the total if it is time and the budget allows. @returns true when POOL has something new to tell */
   raise(): boolean {
-    const wanted = Math.min(this.limits.pool, this.limits.peer * CLAIM_SHARE);
+    const { own, process } = this.budget.free;
+    const wanted = Math.floor(Math.min(this.limits.pool, own * POOL_SHARE, process * POOL_SHARE_OF_PROCESS));
     if (this.left < wanted * RAISE_BELOW) this.limit += this.budget.grant(wanted - this.left, this.limits.growthShare);
     return this.limit !== this.toldLimit;
   }

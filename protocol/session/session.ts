@@ -6,7 +6,7 @@
 import type { Timer, Timers } from '../clock.js';
 import type { Code } from '../codes.js';
 import { WarrenError, malformed } from '../errors.js';
-import { nodeIdText, type NodeId } from '../identity/node-id.js';
+import type { NodeId } from '../identity/node-id.js';
 import { MAX_STREAM_ID, type Limits } from '../limits.js';
 import type { RecordDraft } from '../link/draft.js';
 import { FRAME, encodeGoaway, encodePool } from '../link/frame.js';
@@ -394,10 +394,5 @@ export class Session implements StreamOwner, LaneOwner {
     this.streams.delete(stream.id);
     this.telling.forget(stream);
     for (const lane of this.lanes) lane.scheduler.remove(stream);
-  }
-
-  /** For logs: the peer's ID in text. */
-  get name(): string {
-    return nodeIdText(this.peer);
   }
 }

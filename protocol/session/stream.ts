@@ -156,7 +156,7 @@ export class Stream implements Flow {
     this.needs(Need.Opened);
   }
 
-  /** Opener, as long as the other side has not accepted: all that was written, for trying elsewhere. */
+  /** Opener, up to and within `reset`: all that was written, for trying elsewhere; nothing once it was accepted. */
   unaccepted(): Uint8Array[] {
     return this.isOpen ? [] : this.sending.buffer.all();
   }
@@ -214,12 +214,14 @@ export class Stream implements Flow {
 
   /** The peer's RESET, or the end of the session. */
   fail(code: Code, dialed: boolean): void {
-    this.drop();
+    this.receiving.drop();
     if (this.isClosed) return;
     this.resetWith = { code, dialed };
     this.need = Need.None;
     this.isClosed = true;
+    // The handler may still ask for `unaccepted` bytes.
     this.handler?.reset(code, dialed);
+    this.sending.drop();
     this.owner.closed(this);
     this.handler?.closed?.();
   }

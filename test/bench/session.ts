@@ -1,6 +1,6 @@
 /**
  * What links and sessions cost: bytes through two sessions in memory, against sealing and opening the same bytes with the
- * bare AEAD. Everything is per second of CPU, not of the clock, since other work may share the machine. `npx tsx test/bench/session.ts [MIB [AESGCM]]`
+ * bare AEAD. Everything is per second of CPU, not of the clock, since other work may share the machine. `node dist/test/bench/session.js [MIB [SUITE]]`
  */
 import { NodeTimers } from '../../daemon/transport/timers.js';
 import { EMPTY } from '../../protocol/bytes.js';

@@ -157,9 +157,15 @@ test('a refused open: reset with the code, never dialed, bytes to be had for ano
   p.answer = () => 'denied';
   const a = p.open();
   a.stream.write(utf8('hello'));
-  const bytes = a.stream.unaccepted();
+  const bytes: Uint8Array[] = [];
+  const reset = a.reset.bind(a);
+  a.reset = (code, dialed) => {
+    bytes.push(...a.stream.unaccepted());
+    reset(code, dialed);
+  };
   p.run(50);
   assert.equal([a.said, bytes], [['reset denied', 'closed'], [utf8('hello')]]);
+  assert.equal(a.stream.unaccepted(), []);
   p.run(1_000);
   assert.equal(p.world.nodes.map(n => [n.session.streamCount, n.session.stats().retained]), [[0, 0], [0, 0]]); // prettier-ignore
 });
