@@ -152,13 +152,17 @@ test(
     });
     const held = await exposer.diagnostics();
     const besides = Math.min(await timed(), await timed());
+    await until('only the stalled stream is left', async () => (await caller.diagnostics()).streams === 1);
     const [a, b] = [await exposer.diagnostics(), await caller.diagnostics()];
     console.log(
       `note: ${(size / MIB / free).toFixed(0)} MiB/s free, ${(size / MIB / besides).toFixed(0)} MiB/s beside a stalled reader; retained ${a.retainedBytes}, granted ${b.grantedBytes}`,
     );
     assert.ok(a.retainedBytes <= 32 * MIB, `retained ${a.retainedBytes}`);
     assert.ok(b.reorderBytes <= 16 * MIB);
-    assert.ok(a.retainedBytes - held.retainedBytes <= MIB, 'what is kept for the stalled reader does not grow');
+    assert.ok(
+      a.retainedBytes - held.retainedBytes <= MIB,
+      `what is kept for the stalled reader grew from ${held.retainedBytes} to ${a.retainedBytes}`,
+    );
     // "Keeps its speed" is 90 %; a shared machine is noisier than that, so the bound here only catches a stall.
     assert.ok(besides < free * 3, `${besides} s beside a stalled reader, ${free} s without`);
     stalled.resetAndDestroy();
