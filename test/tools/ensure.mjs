@@ -41,13 +41,23 @@ export function ensureInstalled() {
   const marker = mtime(join(ROOT, 'node_modules', '.package-lock.json'));
   if (marker >= Math.max(mtime(join(ROOT, 'package-lock.json')), 1)) return;
   say('installing packages (npm ci) …');
-  run('npm ci', process.platform === 'win32' ? 'npm.cmd' : 'npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
+  run('npm ci', process.platform === 'win32' ? 'npm.cmd' : 'npm', [
+    'ci',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ]);
 }
 
 export function build() {
   say('building (tsc) …');
   rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
-  run('the build', process.execPath, [join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', ROOT, '--noEmitOnError']);
+  run('the build', process.execPath, [
+    join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc'),
+    '-p',
+    ROOT,
+    '--noEmitOnError',
+  ]);
 }
 
 export function ensureBuilt() {
