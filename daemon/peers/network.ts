@@ -5,13 +5,12 @@
  * - What changes is written before it is told to anyone: a burst of items in one turn is one write at its end, grants
  *   and invites are written at once.
  */
-import { equal, toHex } from '../../protocol/bytes.js';
+import { equal } from '../../protocol/bytes.js';
 import type { Random, Timer, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
-import { pskKeys } from '../../protocol/handshake/preface.js';
-import type { HandshakeContext, LocalIdentity, Psk, PskKeys } from '../../protocol/handshake/types.js';
+import type { HandshakeContext, LocalIdentity, PskKeys } from '../../protocol/handshake/types.js';
 import { wantsRenewal } from '../../protocol/identity/grant.js';
 import { InviteBook, MAX_INVITES } from '../../protocol/identity/invite-book.js';
 import { MAX_INVITE_ADDRESSES, encodeInvite } from '../../protocol/identity/invite.js';
@@ -23,7 +22,6 @@ import {
   type Founded,
   type Pen,
 } from '../../protocol/identity/issue.js';
-import { MAX_OPEN_SECRETS, secretHash } from '../../protocol/identity/network-secret.js';
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
 import type { RegistryContent } from '../../protocol/identity/registry-record.js';
 import type { NewKeys } from '../../protocol/identity/statement.js';
@@ -34,6 +32,7 @@ import type { NetworkState, SecretRecord, StateFiles } from '../home/statefile.j
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
 import type { AdmissionNeeds } from './bring-up.js';
+import { PskRing, type HeldSecret } from './psk-ring.js';
 import { RecentItems } from './recent.js';
 
 /** Who asks to be admitted by invite; proven by the handshake. */
@@ -77,7 +76,7 @@ export class Network {
   private store: TrustStore;
   private secrets: SecretRecord[] = [];
   private invites = new InviteBook();
-  private readonly pskCache = new Map<string, PskKeys>();
+  private readonly ring: PskRing;
   private unsaved = false;
   private savePause: Timer | undefined;
   private readonly recent: RecentItems;
@@ -90,6 +89,7 @@ export class Network {
 
   constructor(private readonly options: NetworkOptions) {
     this.nodeId = options.keys.nodeId;
+    this.ring = new PskRing(options.primitives);
     this.repeats = limitRepeats(options.log, options.timers);
     this.recent = new RecentItems(options.timers);
     const state = options.files.loadNetwork();
@@ -179,38 +179,16 @@ export class Network {
 
   /** Every secret that opens something here: the one in force first, then old ones, then invites, burnt ones included. */
   psks(): readonly PskKeys[] {
-    const open = this.openSecrets().map(({ secret }, i) =>
-      this.keysOf({ secret, kind: i === 0 ? 'network' : 'old-network' }),
-    );
-    const invites = this.invites
-      .list(this.options.timers.now())
-      .map(({ id, secret }) => this.keysOf({ secret, kind: 'invite', id }));
-    return [...open, ...invites];
+    return this.ring.all(this.openSecrets(), this.invites.list(this.options.timers.now()));
   }
 
-  /** Derived once for each secret and kind: every stranger's connection asks for all of them. */
-  private keysOf(psk: Psk): PskKeys {
-    const key = `${psk.kind}/${toHex(psk.secret)}`;
-    const known = this.pskCache.get(key);
-    if (known !== undefined) return known;
-    if (this.pskCache.size > 2 * (MAX_OPEN_SECRETS + MAX_INVITES)) this.pskCache.clear();
-    const keys = pskKeys(this.options.primitives, psk);
-    this.pskCache.set(key, keys);
-    return keys;
+  private openSecrets(): readonly HeldSecret[] {
+    return this.ring.held(this.secrets, this.store.secrets());
   }
 
-  /** Secrets that we hold and that the signed statements let open something, the one in force first. */
-  private openSecrets(): SecretRecord[] {
-    const { primitives } = this.options;
-    return this.store.secrets().flatMap(open => {
-      const held = this.secrets.find(s => equal(secretHash(primitives.hash.SHA256, s.secret), open.secretHash));
-      return held === undefined ? [] : [held];
-    });
-  }
-
-  /** The one with which this node dials. @throws WarrenError `internal` when the home holds none */
+  /** The newest that is held: with it this node dials. @throws WarrenError `internal` when the home holds none */
   currentPsk(): PskKeys {
-    const newest = this.psks().find(keys => keys.psk.kind === 'network');
+    const newest = this.psks().find(keys => keys.psk.kind !== 'invite');
     if (newest === undefined) throw new WarrenError('internal', 'This home holds no network secret.');
     return newest;
   }

@@ -35,7 +35,7 @@ function asNobody<T>(body: () => T): T {
   }
 }
 
-const QUESTION = { env: {}, homedir: '/home/u', cwd: '/work', platform: 'linux' };
+const QUESTION = { env: {}, homedir: '/home/u', cwd: '/srv', platform: 'linux' };
 
 test('--home wins over WARREN_HOME, which wins over XDG_DATA_HOME, which wins over ~/.local/share', () => {
   const env = { WARREN_HOME: '/w', XDG_DATA_HOME: '/x' };
@@ -47,7 +47,7 @@ test('--home wins over WARREN_HOME, which wins over XDG_DATA_HOME, which wins ov
 });
 
 test('a relative home is relative to where the command runs', () => {
-  assert.is(resolveHome({ ...QUESTION, home: 'a/../b' }), '/work/b');
+  assert.is(resolveHome({ ...QUESTION, home: 'a/../b' }), '/srv/b');
   assert.is(homeOf('/somewhere', {}), '/somewhere');
 });
 
