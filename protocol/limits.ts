@@ -113,8 +113,6 @@ export interface Limits {
     readonly least: number;
     /** Early-data credit outstanding for opens. */
     readonly pool: number;
-    /** Windows may grow into this share of the budgets; the rest is kept for new streams. */
-    readonly growthShare: number;
   };
   /** Written and not yet received by the peer: kept for sending again, bytes. */
   readonly retain: {
@@ -177,7 +175,6 @@ export const DEFAULT_LIMITS: Limits = {
     initial: 64 * KiB,
     least: 4 * KiB,
     pool: 4 * MiB,
-    growthShare: 0.75,
   },
   retain: { process: 256 * MiB, peer: 128 * MiB, stream: 32 * MiB, unsent: 256 * KiB, least: 64 * KiB },
   rates: {

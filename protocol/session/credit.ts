@@ -4,8 +4,12 @@
  */
 import type { Limits } from '../limits.js';
 
-/** New streams get at most this share of what is free, so that many of them still get something each. */
-const SHARE_OF_FREE = 1 / 256;
+/**
+ * A stream has at most this share of what is free, counting its own part as free: few streams may have much each, many
+ * leave something for the next. New streams begin with the smaller one.
+ */
+const SHARE_OF_FREE = 1 / 4;
+const BASIC_SHARE_OF_FREE = 1 / 256;
 /**
  * A window doubles when half of it was consumed in less than a round trip: it ends up between two and four times what is
  * on the way. Round trips shorter than this, ms, count as this: an event loop takes that long to turn around.
@@ -13,6 +17,8 @@ const SHARE_OF_FREE = 1 / 256;
 const LEAST_ROUND_TRIP_MS = 2;
 /** WINDOW is worth a frame of its own when this share of the window has been consumed, or received, since the last. */
 const WORTH_TELLING = 1 / 4;
+/** ... and worth riding along when so many bytes were received: a quarter of what every sender may keep. */
+const WORTH_ADDING_BYTES = 16 * 1024;
 
 /** What all peers of this process together use. One per daemon. */
 export class ProcessBudget {
@@ -33,16 +39,10 @@ export class PeerBudget {
     private readonly limits: Pick<Limits, 'receive' | 'retain'>,
   ) {}
 
-  /**
-   * Grants up to `wanted` bytes of credit.
-   * @param share of the budgets that may be in use afterwards, 0 … 1
-   * @returns bytes granted, from 0 to `wanted`
-   */
-  grant(wanted: number, share = 1): number {
+  /** Grants up to `wanted` bytes of credit. @returns bytes granted, from 0 to `wanted` */
+  grant(wanted: number): number {
     if (this.isClosed) return 0;
-    const ownFree = share * this.limits.receive.peer - this.granted;
-    const allFree = share * this.process.limits.receive.process - this.process.granted;
-    const n = Math.max(0, Math.floor(Math.min(wanted, ownFree, allFree)));
+    const n = Math.max(0, Math.floor(Math.min(wanted, this.free)));
     this.granted += n;
     this.process.granted += n;
     return n;
@@ -55,11 +55,20 @@ export class PeerBudget {
     this.process.granted -= n;
   }
 
-  /** The window that a stream has for itself, before any growth: `initial`, less when little is free. */
+  /**
+   * The most that a stream may have outstanding now.
+   * @param window what it could use
+   * @param outstanding what it has already
+   */
+  fairWindow(window: number, outstanding: number): number {
+    const free = this.free + outstanding;
+    return Math.min(window, Math.max(this.basicWindow(), Math.floor(free * SHARE_OF_FREE)));
+  }
+
+  /** The window that a stream has whatever it does with it: `initial`, less when little is free. */
   basicWindow(): number {
     const { initial, least } = this.limits.receive;
-    const { own, process } = this.free;
-    return Math.min(initial, Math.max(least, Math.floor(Math.min(own, process) * SHARE_OF_FREE)));
+    return Math.min(initial, Math.max(least, Math.floor(this.free * BASIC_SHARE_OF_FREE)));
   }
 
   /** The session is over: whatever is still counted here is free. What comes back later counts no more. */
@@ -71,12 +80,13 @@ export class PeerBudget {
     this.isClosed = true;
   }
 
-  /** Credit that could still be granted: out of this peer's budget, and out of the process's. */
-  get free(): { readonly own: number; readonly process: number } {
-    return {
-      own: this.limits.receive.peer - this.granted,
-      process: this.process.limits.receive.process - this.process.granted,
-    };
+  /** Credit that could still be granted. */
+  get free(): number {
+    return Math.min(this.limits.receive.peer - this.granted, this.freeOfProcess);
+  }
+
+  get freeOfProcess(): number {
+    return this.process.limits.receive.process - this.process.granted;
   }
 
   retain(n: number): void {
@@ -131,10 +141,8 @@ export class StreamCredit {
   extend(): void {
     if (this.isOver) return;
     const outstanding = this.limit - this.consumed;
-    const basic = Math.min(this.window, this.budget.basicWindow());
-    if (basic > outstanding) this.limit += this.budget.grant(basic - outstanding);
-    const growth = this.window - Math.max(basic, outstanding);
-    if (growth > 0) this.limit += this.budget.grant(growth, this.limits.growthShare);
+    const wanted = this.budget.fairWindow(this.window, outstanding);
+    if (wanted > outstanding) this.limit += this.budget.grant(wanted - outstanding);
   }
 
   /** The stream could not get even its basic window: it asks again when budget is free. */
@@ -159,6 +167,11 @@ export class StreamCredit {
     const step = this.window * WORTH_TELLING;
     const couldExtend = this.isOver ? 0 : this.consumed + this.window - this.toldLimit;
     return couldExtend >= step || received - this.toldReceived >= step;
+  }
+
+  /** Enough that a sender with a short buffer may wait for it. @param received as in WINDOW */
+  isWorthAdding(received: number): boolean {
+    return received - this.toldReceived >= WORTH_ADDING_BYTES;
   }
 
   /** Something has happened since the last WINDOW. */

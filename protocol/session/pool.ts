@@ -9,9 +9,11 @@ import type { PeerBudget } from './credit.js';
 /** One open claims at most this share of what is left, so that a burst of opens gets something each. */
 const CLAIM_SHARE = 1 / 16;
 const LEAST_CLAIM = 4 * 1024;
-/** Peers that are idle must not hold the budget with what nobody may ever claim: at most this share of what is free. */
+/** A peer's pool is at most this share of what is free of its budget. */
 const POOL_SHARE = 1 / 64;
-const POOL_SHARE_OF_PROCESS = 1 / 256;
+/** ... and this share of what the pools of all peers may still take: together half of the process's budget. */
+const POOL_SHARE_OF_PROCESS = 1 / 128;
+const POOLS_OF_PROCESS = 1 / 2;
 /** The total is raised when less than this share of the pool is left. */
 const RAISE_BELOW = 3 / 4;
 
@@ -35,15 +37,21 @@ export class PoolGrant {
     this.claimed += claim;
   }
 
+  private get shareOfPools(): number {
+    return (this.budget.freeOfProcess - POOLS_OF_PROCESS * this.limits.process) * POOL_SHARE_OF_PROCESS;
+  }
+
   private get left(): number {
     return this.limit - this.claimed;
   }
 
   /** Raises the total if it is time and the budget allows. @returns true when POOL has something new to tell */
   raise(): boolean {
-    const { own, process } = this.budget.free;
-    const wanted = Math.floor(Math.min(this.limits.pool, own * POOL_SHARE, process * POOL_SHARE_OF_PROCESS));
-    if (this.left < wanted * RAISE_BELOW) this.limit += this.budget.grant(wanted - this.left, this.limits.growthShare);
+    const wanted = Math.max(
+      0,
+      Math.floor(Math.min(this.limits.pool, this.budget.free * POOL_SHARE, this.shareOfPools)),
+    );
+    if (this.left < wanted * RAISE_BELOW) this.limit += this.budget.grant(wanted - this.left);
     return this.limit !== this.toldLimit;
   }
 

@@ -55,6 +55,11 @@ export class ReceivingHalf {
     return this.credit.isWorthTelling(this.buffer.told);
   }
 
+  /** A WINDOW beside other frames is worth it. */
+  get isWorthAdding(): boolean {
+    return this.credit.isWorthAdding(this.buffer.told);
+  }
+
   /** There is something that the peer does not know. */
   get hasNews(): boolean {
     return this.credit.hasNews(this.buffer.told);

@@ -53,6 +53,8 @@ export class SendingHalf {
   }
 
   private bound(): number {
+    // A stream whose reader stalls leaves the budget to the others.
+    if (this.buffer.base > 0 && this.limit === this.buffer.base) return 0;
     return sendBound(this.limit - this.buffer.base, this.budget.freeToRetain, this.limits);
   }
 

@@ -321,6 +321,7 @@ export class Session implements StreamOwner, LaneOwner {
 
   fill(lane: Lane, draft: RecordDraft): void {
     if (lane !== this.lanes[0] || this.over !== undefined) return;
+    this.telling.ride();
     this.telling.retry();
     const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
     if (!this.fillOwn(draft) || !this.control.fill(lane, draft, isLive)) return;
@@ -369,6 +370,10 @@ export class Session implements StreamOwner, LaneOwner {
 
   lags(stream: Stream): void {
     this.telling.lags(stream);
+  }
+
+  rides(stream: Stream): void {
+    this.telling.rides(stream);
   }
 
   starves(stream: Stream): void {

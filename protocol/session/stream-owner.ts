@@ -22,6 +22,8 @@ export interface StreamOwner {
   hasData(stream: Stream): void;
   /** Progress is to be told, but there is no hurry. */
   lags(stream: Stream): void;
+  /** Progress is to be told with the next record that leaves anyway. */
+  rides(stream: Stream): void;
   /** The stream waits for budget. */
   starves(stream: Stream): void;
   /** Payload has been put into a record. @param again bytes that had been sent before */

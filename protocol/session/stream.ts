@@ -388,6 +388,7 @@ export class Stream implements Flow {
 
   private noteProgress(): void {
     if (this.receiving.isWorthTelling) this.needs(Need.Window);
+    else if (this.receiving.isWorthAdding) this.owner.rides(this);
     else this.owner.lags(this);
   }
 

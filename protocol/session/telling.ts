@@ -1,4 +1,7 @@
-/** Streams whose progress can wait to be told, and streams that wait for budget: one timer for all of them. */
+/**
+ * Streams whose progress can wait to be told: with the next record that leaves anyway if it is much, else with a timer
+ * for all of them; and streams that wait for budget.
+ */
 import type { Timer, Timers } from '../clock.js';
 import type { Stream } from './stream.js';
 
@@ -7,6 +10,7 @@ const RETRY_AT_ONCE = 16;
 
 export class Telling {
   private readonly lagging = new Set<Stream>();
+  private readonly riding = new Set<Stream>();
   private readonly starving = new Set<Stream>();
   private timer: Timer | undefined;
   private isOver = false;
@@ -22,9 +26,22 @@ export class Telling {
     this.arm();
   }
 
+  rides(stream: Stream): void {
+    this.riding.add(stream);
+    this.arm();
+  }
+
   starves(stream: Stream): void {
     this.starving.add(stream);
     this.arm();
+  }
+
+  /** A record is about to leave. */
+  ride(): void {
+    if (this.riding.size === 0) return;
+    const riding = [...this.riding];
+    this.riding.clear();
+    for (const stream of riding) stream.tell();
   }
 
   /** Offers what budget there is to some of those that wait. */
@@ -38,6 +55,7 @@ export class Telling {
 
   forget(stream: Stream): void {
     this.lagging.delete(stream);
+    this.riding.delete(stream);
     this.starving.delete(stream);
   }
 
@@ -46,6 +64,7 @@ export class Telling {
     this.isOver = true;
     this.timer?.cancel();
     this.lagging.clear();
+    this.riding.clear();
     this.starving.clear();
   }
 
@@ -56,6 +75,7 @@ export class Telling {
       const lagging = [...this.lagging];
       this.lagging.clear();
       for (const stream of lagging) stream.tell();
+      this.ride();
       this.retry();
       if (this.starving.size > 0) this.arm();
     });
