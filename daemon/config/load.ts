@@ -3,7 +3,7 @@
  * refusal is one WarrenError `config` whose sentence begins with FILE:LINE:COLUMN.
  */
 import * as fs from 'node:fs';
-import { isAlias, isMap, isSeq, LineCounter, parseDocument, type Document } from 'yaml';
+import { isAlias, isMap, isSeq, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import { fromUtf8 } from '../../protocol/bytes.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { codeOf } from '../home/atomic.js';
@@ -64,6 +64,12 @@ export function parseConfig(text: string, file: string): Parsed {
   const [error] = [...document.errors, ...document.warnings];
   if (error !== undefined)
     throw refuse(`${at(error.pos[0])}: ${yamlSentence(error.code, error.message)}`, yamlHint(error.code));
+  const anchor = strangeAnchor(document);
+  if (anchor !== undefined)
+    throw refuse(
+      `${at(anchor)}: the name of an anchor (&name) has other characters than letters, digits, ".", "_" and "-"`,
+      'rename it, or write the value out where it is used',
+    );
   try {
     return { config: checkConfig(toPlain(document, file)), document };
   } catch (error) {
@@ -108,6 +114,20 @@ function refuseDeep(text: string, file: string): void {
       throw refuse(`${file}:${line}:1: too many values inside each other`, 'a config needs no more than four levels');
     }
   }
+}
+
+/** @returns where an anchor stands that could be read but not written back */
+function strangeAnchor(document: Document): number | undefined {
+  let found: number | undefined;
+  visit(document, {
+    Node: (_, node) => {
+      const anchor = 'anchor' in node ? node.anchor : undefined;
+      if (anchor === undefined || /^[\w.-]+$/.test(anchor)) return undefined;
+      found = node.range?.[0] ?? 0;
+      return visit.BREAK;
+    },
+  });
+  return found;
 }
 
 function toPlain(document: Document, file: string): unknown {
