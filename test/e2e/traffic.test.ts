@@ -120,7 +120,7 @@ test(
     const after = await idle();
     assert.is(after.sockets, before.sockets, 'sockets are back at their start value');
     console.log(
-      `note: RSS ${(before.rss / MIB).toFixed(1)} → ${(middle.rss / MIB).toFixed(1)} → ${(after.rss / MIB).toFixed(1)} MiB over ${2 * round} connections`,
+      `note: RSS ${(before.rss / MIB).toFixed(1)} → ${(middle.rss / MIB).toFixed(1)} → ${(after.rss / MIB).toFixed(1)} MiB, heap and buffers ${(before.used / MIB).toFixed(1)} → ${(middle.used / MIB).toFixed(1)} → ${(after.used / MIB).toFixed(1)} MiB over ${2 * round} connections`,
     );
     // A young process still grows its heap; what it holds is flat from the start, what it takes of the machine later on.
     const grown = isFull ? after.rss - middle.rss : after.used - middle.used;
