@@ -84,7 +84,8 @@ function report(outcome: Outcome): void {
   const skipped = outcome.skipped > 0 ? `, ${outcome.skipped} skipped` : '';
   console.log(`${mark} ${outcome.file} (${outcome.passed} passed${skipped}, ${(outcome.ms / 1000).toFixed(1)} s)`);
   if (outcome.failed > 0) console.log(outcome.output.trimEnd());
-  else for (const line of outcome.output.split('\n')) if (/^(skipped: |note: )/.test(line)) console.log(`     ${line}`);
+  // A note may stand behind the dots that uvu has drawn on the line so far.
+  else for (const [told] of outcome.output.matchAll(/(?:skipped: needs |note: ).*/g)) console.log(`     ${told}`);
 }
 
 function sizeOf(full: boolean, share: boolean): NodeJS.ProcessEnv {
