@@ -15,6 +15,7 @@ export const CODES = {
   'peer-restarted': 0x08,
   draining: 0x09,
   cancelled: 0x0a, // the opening daemon gave the stream up
+  'link-lost': 0x0b, // a relay stream ends with the link that carried it
   // links and sessions
   protocol: 0x20, // a rule of docs/protocol.md was broken
   unsupported: 0x21, // an unknown frame that may not be skipped

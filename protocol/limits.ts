@@ -28,6 +28,8 @@ export const MAX_NEWS = 64 * KiB;
 export const MAX_STREAM_ID = Number.MAX_SAFE_INTEGER;
 /** Offsets likewise; FIN takes one more. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER - 1;
+/** Window of a stream of class `relay`, bytes: recovery and speed are the affair of the link inside. */
+export const RELAY_WINDOW = 1 * MiB;
 /** Out-of-order pieces of one stream that a receiver holds, with gaps between them. */
 export const MAX_GAPS = 8;
 /** Attaches whose CONFIRM has not come, of one session. */

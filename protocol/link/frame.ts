@@ -175,8 +175,9 @@ export function requireEmpty(name: FrameName, body: Uint8Array): void {
 
 // ── stream frames ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-export type StreamClass = 'interactive' | 'bulk';
-const CLASSES: readonly StreamClass[] = ['interactive', 'bulk'];
+/** By their number on the wire. `relay`: the stream carries a whole link of two other nodes. */
+export const STREAM_CLASSES = ['interactive', 'bulk', 'relay'] as const;
+export type StreamClass = (typeof STREAM_CLASSES)[number];
 
 /** OPEN: stream, class, claim, limit, service, instance, metadata. */
 export interface Open {
@@ -194,7 +195,11 @@ export interface Open {
 
 /** @throws WarrenError `bad-value` when a name or the metadata is too long */
 export function encodeOpen(open: Open): Uint8Array {
-  const w = new Writer(64).varint(open.stream).u8(CLASSES.indexOf(open.class)).varint(open.claim).varint(open.limit);
+  const w = new Writer(64)
+    .varint(open.stream)
+    .u8(STREAM_CLASSES.indexOf(open.class))
+    .varint(open.claim)
+    .varint(open.limit);
   w.vector(bounded('service name', open.service, MAX_SERVICE_NAME));
   w.vector(bounded('instance', open.instance, MAX_INSTANCE));
   if (open.metadata.size > MAX_METADATA_ENTRIES) throw new WarrenError('bad-value', 'too many entries of metadata');
@@ -219,7 +224,7 @@ function bounded(what: string, text: string, max: number): Uint8Array {
 export function decodeOpen(body: Uint8Array): Open {
   const r = new Reader(body, 'OPEN');
   const stream = r.varint();
-  const streamClass = CLASSES[r.u8()];
+  const streamClass = STREAM_CLASSES[r.u8()];
   if (streamClass === undefined) throw malformed('OPEN', 'an unknown class');
   const claim = r.varint();
   if (claim > MAX_CLAIM) throw malformed('OPEN', `a claim of ${claim}`);

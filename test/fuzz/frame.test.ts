@@ -56,7 +56,7 @@ const CODERS: readonly Coder[] = [
     'OPEN',
     d => ({
       stream: number(d),
-      class: d.pick(['interactive', 'bulk'] as const),
+      class: d.pick(frame.STREAM_CLASSES),
       claim: d.below(65_537),
       limit: number(d),
       service: text(d, 20),

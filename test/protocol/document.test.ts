@@ -13,7 +13,7 @@ import { FORMATS } from '../../protocol/identity/shelves.js';
 import { REASONS } from '../../protocol/identity/statement.js';
 import { ITEM_KINDS, MAX_ITEM_BYTES } from '../../protocol/identity/trust-item.js';
 import { DEFAULT_LIMITS, type Rate } from '../../protocol/limits.js';
-import { FRAME } from '../../protocol/link/frame.js';
+import { FRAME, STREAM_CLASSES } from '../../protocol/link/frame.js';
 import { packageRoot } from '../helpers/root.js';
 import { assert, suite } from '../helpers/suite.js';
 
@@ -73,6 +73,10 @@ test('suites, features, reasons, actions', () => {
   assert.equal(sorted(pairs('Features')), sorted(Object.entries(FEATURES).map(([f, n]) => [String(n), f] as const)));
   assert.equal(sorted(pairs('Reasons')), sorted(REASONS.map((reason, i) => [String(i), reason] as const)));
   assert.equal(sorted(pairs('Actions')), sorted(ROLE_ACTIONS.map((action, i) => [String(i), action] as const)));
+});
+
+test('stream classes', () => {
+  assert.equal(sorted(pairs('Stream classes')), sorted(STREAM_CLASSES.map((name, n) => [String(n), name] as const)));
 });
 
 test('item kinds with their longest encodings', () => {

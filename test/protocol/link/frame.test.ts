@@ -82,7 +82,7 @@ test('every body comes back as it was', () => {
   const attach = { sessionId: new Uint8Array(16).fill(1), epoch: 99, proof: new Uint8Array(32).fill(2) };
   assert.equal(frame.decodeAttach(frame.encodeAttach(attach)), attach);
   const metadata = new Map([['caller', 'spiffe://x'], ['', 'ü']]); // prettier-ignore
-  for (const streamClass of ['interactive', 'bulk'] as const) {
+  for (const streamClass of frame.STREAM_CLASSES) {
     const open = { stream: 6, class: streamClass, claim: MAX_CLAIM, limit: MAX_OFFSET, service: 's', instance: 'i', metadata }; // prettier-ignore
     assert.equal(frame.decodeOpen(frame.encodeOpen(open)), open);
   }
@@ -126,7 +126,7 @@ test('bodies with a wrong length, order or value are malformed', () => {
   const good = frame.encodeOpen({ stream: 2, class: 'bulk', claim: 1, limit: 2, service: 'abc', instance: '', metadata: new Map([['k', 'v']]) }); // prettier-ignore
   for (let n = 0; n < good.length; n++) assert.throws(() => frame.decodeOpen(good.subarray(0, n)), /OPEN/);
   assert.throws(() => frame.decodeOpen(concat(good, Uint8Array.of(0))), /too many/);
-  assert.throws(() => frame.decodeOpen(concat(good.subarray(0, 1), Uint8Array.of(2), good.subarray(2))), /class/);
+  assert.throws(() => frame.decodeOpen(concat(good.subarray(0, 1), Uint8Array.of(3), good.subarray(2))), /class/);
   const twice = concat(good.subarray(0, good.length - 5), Uint8Array.of(2, 1, 107, 1, 118, 1, 107, 1, 118));
   assert.throws(() => frame.decodeOpen(twice), /twice/);
   assert.throws(() => frame.decodeOpen(concat(Uint8Array.of(2, 1, 1, 2, 0), Uint8Array.of(0, 0))), /no service/);
