@@ -114,24 +114,28 @@ test(
   '1,000 assorted openings get no byte, memory is flat, members connect without delay',
   async () => {
     const count = full(500, 1000);
-    const half = async (): Promise<number> => {
-      await pool(count, 24, async i =>
-        assert.is((await provoke(opening(i))).length, 0, `opening ${i % 7} was answered`),
-      );
-      return (await a.collected()).rssBytes;
-    };
-    await half();
-    const middle = await half();
-    const flood = half();
+    const flood = (openings: number): Promise<unknown> =>
+      pool(openings, 24, async i => assert.is((await provoke(opening(i))).length, 0, `opening ${i % 7} was answered`));
+    const first = flood(count);
     const member = lab.host('host-d');
     const started = Date.now();
     await member.up(['--no-listen', '--join', await a.ok(['invite'])]);
     await connected(a, 'host-d');
     console.log(`note: a member joined in ${Date.now() - started} ms beside the strangers`);
-    const after = await flood;
+    await first;
+    // The allocator gives pages back when it pleases: of several collected readings the lowest tells what is really held.
+    const half = async (): Promise<number> => {
+      const readings: number[] = [];
+      for (let i = 0; i < 4; i++) {
+        await flood(count / 4);
+        readings.push((await a.collected()).rssBytes);
+      }
+      return Math.min(...readings);
+    };
+    const middle = await half();
+    const after = await half();
     console.log(`note: RSS ${(middle / MIB).toFixed(1)} → ${(after / MIB).toFixed(1)} MiB`);
-    // a new member's session is in the second figure too
-    assert.ok(after - middle <= 8 * MIB, `RSS grew by ${after - middle} bytes`);
+    assert.ok(after - middle <= 5 * MIB, `RSS grew by ${after - middle} bytes`);
     await until('no half-open handshake is left', async () => (await a.diagnostics()).halfOpen === 0, 60_000);
   },
   { deadline: full(180_000, 300_000) },
