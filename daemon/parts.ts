@@ -190,7 +190,8 @@ function tellNetwork(parts: Parts): void {
     ...(description === null ? {} : { description }),
   }));
   try {
-    parts.network.publish({ services, addresses: ownAddresses(parts) });
+    const relays = parts.config.node.relay ? { relays: true as const } : {};
+    parts.network.publish({ services, addresses: ownAddresses(parts), ...relays });
   } catch (error) {
     parts.log.error('publish-failed', errorFields(error), 'what this node exposes could not be told to the network');
   }

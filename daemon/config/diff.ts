@@ -35,7 +35,7 @@ export type Change =
   | (Told & { readonly area: 'peers'; readonly before: readonly string[]; readonly after: readonly string[] });
 
 /** Keys of `node` that a running daemon takes over; the others need a restart, and so do all limits. */
-const LIVE_NODE_KEYS: ReadonlySet<keyof NodeConfig> = new Set(['advertise', 'suite', 'logLevel']);
+const LIVE_NODE_KEYS: ReadonlySet<keyof NodeConfig> = new Set(['advertise', 'relay', 'suite', 'logLevel']);
 
 /** @returns removals first, so that a port or a name is free before it is taken; then changes, then what is new */
 export function diffConfig(before: Config, after: Config): readonly Change[] {
@@ -57,6 +57,7 @@ export function runningConfig(before: Config, after: Config): Config {
   const node: NodeConfig = {
     ...before.node,
     advertise: after.node.advertise,
+    relay: after.node.relay,
     suite: after.node.suite,
     logLevel: after.node.logLevel,
   };

@@ -368,7 +368,7 @@ export class Network {
     return item.bytes;
   }
 
-  /** Publishes the own services and addresses, if they differ from what is published. */
+  /** Publishes the own services and addresses, and whether this node relays, if they differ from what is published. */
   publish(content: Omit<RegistryContent, 'version'>): void {
     const known = this.store.record(this.nodeId);
     if (known !== undefined && sameContent(known, content)) return;
@@ -493,5 +493,5 @@ function newKeysOf(primitives: Primitives, keys: NodeKeys): NewKeys {
 }
 
 function sameContent(a: Omit<RegistryContent, 'version'>, b: Omit<RegistryContent, 'version'>): boolean {
-  return JSON.stringify([a.services, a.addresses]) === JSON.stringify([b.services, b.addresses]);
+  return JSON.stringify([a.services, a.addresses, a.relays]) === JSON.stringify([b.services, b.addresses, b.relays]);
 }

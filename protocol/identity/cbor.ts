@@ -213,6 +213,13 @@ export class Fields {
     return texts;
   }
 
+  /** True, or absent for false. */
+  flag(key: CborKey, name: string): boolean {
+    if (!this.has(key)) return false;
+    if (this.take(key, name) !== true) throw malformed(this.what, `${name} is neither true nor absent`);
+    return true;
+  }
+
   /** The version number that every structure carries under key 0; another one is refused as such. */
   version(expected: number): void {
     const value = this.uint(0, 'version');

@@ -1,7 +1,7 @@
 /**
  * A registry record: one node's snapshot of what it exposes and where it can be reached, signed by the node itself
- * (the signer is the node). Own fields: {5: version number, 6: services, 7: addresses}; lists are absent when empty.
- * A service is {0: name, 1: version, 2: description, 3: tags}.
+ * (the signer is the node). Own fields: {5: version number, 6: services, 7: addresses, 8: relays}; lists are absent when
+ * empty, `relays` is true or absent. A service is {0: name, 1: version, 2: description, 3: tags}.
  */
 import type { Primitives } from '../crypto/primitives.js';
 import { malformed } from '../errors.js';
@@ -41,6 +41,8 @@ export interface RegistryContent {
   readonly version: number;
   readonly services: readonly ServiceEntry[];
   readonly addresses: readonly string[];
+  /** The node carries links of other members; absent when it does not. */
+  readonly relays?: true;
 }
 
 export type RegistryRecord = Claim & RegistryContent;
@@ -54,6 +56,7 @@ export const REGISTRY_RECORD: ClaimFormat<RegistryContent> = {
     [5, r.version],
     [6, r.services.length > 0 ? r.services.map(writeService) : undefined],
     [7, r.addresses.length > 0 ? r.addresses : undefined],
+    [8, r.relays],
   ],
   read: fields => {
     const version = fields.uint(5, 'version number');
@@ -64,7 +67,8 @@ export const REGISTRY_RECORD: ClaimFormat<RegistryContent> = {
       throw malformed('registry record', 'a service is listed twice');
     }
     const addresses = fields.texts(7, 'addresses', { count: MAX_ADDRESSES, length: MAX_ADDRESS }, isAddress);
-    return { version, services, addresses };
+    const relays = fields.flag(8, 'relays');
+    return { version, services, addresses, ...(relays && { relays }) };
   },
 };
 

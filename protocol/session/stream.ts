@@ -90,6 +90,11 @@ export class Stream implements Flow {
     return this.sending.buffer.retained;
   }
 
+  /** Bytes written that have not been sent. */
+  get unsent(): number {
+    return this.sending.buffer.unsent;
+  }
+
   /** Bytes received out of order. */
   get bytesAhead(): number {
     return this.receiving.buffer.ahead;

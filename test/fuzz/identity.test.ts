@@ -120,6 +120,7 @@ const CONTENT: Record<ClaimKind, object> = {
       { name: 'b', tags: [] },
     ],
     addresses: ['10.0.0.1:7667', 'wss://x.example/w'],
+    relays: true,
   },
 };
 

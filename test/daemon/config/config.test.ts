@@ -167,11 +167,13 @@ test('a diff names each change once, removals first, and what needs a restart', 
 
 test('what needs a restart is told again at every reload until then', () => {
   const before = parse(FULL);
-  const after = parse(FULL.replace('relay: true', 'relay: false').replace('suite: AESGCM\n', '\n'));
+  const after = parse(
+    FULL.replace('mdns: false', 'mdns: true').replace('relay: true', 'relay: false').replace('suite: AESGCM\n', '\n'),
+  );
   const running = runningConfig(before, after);
   assert.equal(
     diffConfig(running, after).map(change => change.sentence),
-    ['node.relay is now false'],
+    ['node.mdns is now true'],
   );
   assert.match(
     diffConfig(before, after)

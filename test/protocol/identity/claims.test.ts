@@ -33,6 +33,7 @@ const record = {
   version: 7,
   services: [service, { name: 'bare', tags: [] }],
   addresses: ['10.0.0.1:7667', 'wss://x.example/w'],
+  relays: true,
 };
 
 const CONTENT: Record<ClaimKind, object> = {
@@ -64,6 +65,7 @@ test('what is optional may be absent', () => {
   assert.not('name' in (decode('revocation', { node: member.id, generation: 0 }) as object));
   const empty = decode('registry', { version: 0, services: [], addresses: [] }) as typeof record;
   assert.equal([empty.services, empty.addresses], [[], []]);
+  assert.not('relays' in empty);
 });
 
 const BAD: readonly (readonly [ClaimKind, object, RegExp])[] = [
@@ -95,6 +97,8 @@ const BAD: readonly (readonly [ClaimKind, object, RegExp])[] = [
   ['registry', { addresses: Array.from({ length: 17 }, (_, i) => `h:${i + 1}`) }, /more than 16/],
   ['registry', { addresses: ['a b'] }, /addresses is not allowed/],
   ['registry', { addresses: ['a:1', 'a:1'] }, /repeats/],
+  ['registry', { relays: false }, /relays is neither true nor absent/],
+  ['registry', { relays: 1 }, /relays is neither true nor absent/],
 ];
 
 for (const [kind, change, expected] of BAD) {
@@ -134,7 +138,10 @@ function resigned(kind: ClaimKind, key: CborKey, value: CborValue | undefined): 
   return encodeEnvelope({ body: changed, signature });
 }
 
-const OPTIONAL: Partial<Record<ClaimKind, readonly number[]>> = { grant: [7], revocation: [7], registry: [6, 7] };
+const OPTIONAL: Partial<Record<ClaimKind, readonly number[]>> = { grant: [7], revocation: [7], registry: [6, 7, 8] };
+
+/** Fields that are true when they are there. */
+const FLAG: Partial<Record<ClaimKind, number>> = { registry: 8 };
 
 test('a field too many, too few or of another type is refused, though the claim is rightly signed', () => {
   for (const kind of CLAIM_KINDS) {
@@ -144,7 +151,10 @@ test('a field too many, too few or of another type is refused, though the claim 
       thrown(() => decodeClaim(primitives, format, resigned(kind, key, value)));
     for (const key of (decodeCanonical(body, kind, 20_000) as CborMap).keys()) {
       if (!OPTIONAL[kind]?.includes(key as number)) assert.match(read(key, undefined), /missing/);
-      for (const wrong of [true, [[1]], cborMap([[1, 1]]), -1]) assert.match(read(key, wrong), new RegExp(format.what)); // prettier-ignore
+      for (const wrong of [true, [[1]], cborMap([[1, 1]]), -1]) {
+        if (FLAG[kind] === key && wrong === true) continue;
+        assert.match(read(key, wrong), new RegExp(format.what));
+      }
     }
     assert.match(read(99, 1), /unknown field 99/);
     assert.match(read('x', 1), /unknown field by name/);
