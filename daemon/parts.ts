@@ -5,7 +5,7 @@
 import { hostname } from 'node:os';
 import type { Status } from '../protocol/admin/contract.js';
 import type { AeadName, Primitives } from '../protocol/crypto/primitives.js';
-import { limitsWith, type Limits as SessionLimits } from '../protocol/limits.js';
+import { MAX_REKEY_BYTES, limitsWith, type Limits as SessionLimits } from '../protocol/limits.js';
 import { ProcessBudget } from '../protocol/session/index.js';
 import { addressesToTell } from './advertise.js';
 import type { ConfigFile } from './config/edit.js';
@@ -17,6 +17,7 @@ import type { StateFiles } from './home/statefile.js';
 import { errorFields, type Log } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { PeerMesh } from './peers/mesh.js';
+import { REPLACEABLE } from './peers/link-age.js';
 import { Network } from './peers/network.js';
 import { Peers } from './peers/peers.js';
 import { Ports } from './ports.js';
@@ -64,7 +65,11 @@ export interface Ingredients {
 /** The limits of links and sessions as the config sets them. */
 function sessionLimits({ limits }: Config): SessionLimits {
   return limitsWith({
-    session: { graceMs: limits.graceSeconds * 1000, streams: limits.streamsPerPeer },
+    session: {
+      graceMs: limits.graceSeconds * 1000,
+      streams: limits.streamsPerPeer,
+      replaceAfterMs: REPLACEABLE * limits.linkSeconds * 1000,
+    },
     receive: { process: limits.processBytes, peer: limits.peerBytes, stream: limits.streamBytes },
     retain: { process: limits.processBytes, peer: limits.peerBytes, stream: 2 * limits.streamBytes },
     rates: { opens: { perSecond: limits.opensPerSecond, burst: 4 * limits.opensPerSecond } },
@@ -74,6 +79,7 @@ function sessionLimits({ limits }: Config): SessionLimits {
 export function assemble(given: Ingredients): Parts {
   const { primitives, timers, log, files, config } = given;
   const limits = sessionLimits(config);
+  const { rekeyBytes, linkSeconds } = config.limits;
   const budget = new ProcessBudget(limits);
   const sockets = new SocketCount();
   const alarms: string[] = [];
@@ -111,6 +117,7 @@ export function assemble(given: Ingredients): Parts {
     log: limitRepeats(log, timers),
     files,
     keys: given.keys,
+    ...(rekeyBytes < MAX_REKEY_BYTES && { rekeyBytes }),
     wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from) => {
       peers.spread(item, from);
@@ -127,6 +134,7 @@ export function assemble(given: Ingredients): Parts {
     log,
     limits,
     budget,
+    linkMs: linkSeconds * 1000,
     suite: () => parts.suite(),
     isRemoved: id => removed(files).has(id),
     onStream: (stream, request, peer) => {

@@ -12,6 +12,12 @@ const MiB = 1024 * KiB;
 export const MAX_RECORD_PLAINTEXT = 256 * KiB;
 /** CLOSE: bytes of its sentence. */
 export const MAX_CLOSE_TEXT = 200;
+/** A node rekeys what it sends at the latest after this many bytes of ciphertext, and unless it has said otherwise. */
+export const MAX_REKEY_BYTES = 2 ** 35;
+/** The least that a node may ask its peer to follow, bytes. */
+export const MIN_REKEY_BYTES = 1 * MiB;
+/** A direction is rekeyed after this many records, whatever their size. */
+export const REKEY_RECORDS = 2 ** 22;
 /** OPEN: bytes of a service name. */
 export const MAX_SERVICE_NAME = 63;
 /** OPEN: bytes of a wanted instance (a node ID in text form, or a name). */
@@ -45,7 +51,10 @@ export interface Rate {
 
 export interface Limits {
   readonly record: {
-    /** Rekey after the record with which this many bytes of ciphertext have been reached. Both ends must agree. */
+    /**
+     * A direction is rekeyed after the record with which it has carried this many bytes of ciphertext, unless its sender
+     * stated another number in the handshake. Both ends must agree.
+     */
     readonly rekeyBytes: number;
     /** ... or this many records. Both ends must agree. */
     readonly rekeyRecords: number;
@@ -143,7 +152,13 @@ export interface Limits {
 }
 
 export const DEFAULT_LIMITS: Limits = {
-  record: { rekeyBytes: 2 ** 35, rekeyRecords: 2 ** 22, smallest: 4 * KiB, largest: 256 * KiB, holdMs: 2 },
+  record: {
+    rekeyBytes: MAX_REKEY_BYTES,
+    rekeyRecords: REKEY_RECORDS,
+    smallest: 4 * KiB,
+    largest: 256 * KiB,
+    holdMs: 2,
+  },
   link: {
     pingIdleMs: 15_000,
     pingSilentMs: 1_000,

@@ -1,5 +1,6 @@
 /** The limits that the config file may set, each with its range. Their defaults are those of the rooms they bound. */
-import { DEFAULT_LIMITS as LINKS } from '../../protocol/limits.js';
+import { DEFAULT_LIMITS as LINKS, MAX_REKEY_BYTES, MIN_REKEY_BYTES } from '../../protocol/limits.js';
+import { LINK_MS } from '../peers/link-age.js';
 import { TARGET_DIAL_MS } from '../services/limits.js';
 import { GUARD_LIMITS } from '../transport/guard.js';
 
@@ -25,6 +26,10 @@ export const LIMIT_RULES = {
   opensPerSecond: { value: LINKS.rates.opens.perSecond, min: 1, max: 1_000_000, unit: 'perSecond' },
   /** how long a session without a link keeps its streams */
   graceSeconds: { value: LINKS.session.graceMs / 1000, min: 1, max: 3600, unit: 'seconds' },
+  /** what this node sends on a link is rekeyed after so many bytes */
+  rekeyBytes: { value: MAX_REKEY_BYTES, min: MIN_REKEY_BYTES, max: MAX_REKEY_BYTES, unit: 'bytes' },
+  /** a dialed link is replaced after about so long */
+  linkSeconds: { value: LINK_MS / 1000, min: 1, max: 86_400, unit: 'seconds' },
   /** half-open handshakes, all sources together */
   halfOpen: { value: GUARD_LIMITS.total, min: 8, max: 65_536, unit: 'count' },
   /** half-open handshakes of one IPv4 address or IPv6 /64 */

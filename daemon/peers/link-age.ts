@@ -1,20 +1,25 @@
 /**
- * Fresh keys on long-lived links: the side that dialed opens a replacement after about an hour, and the old link ends
- * after three hours at the latest. The session moves its streams to the newer link; nobody notices.
+ * Fresh keys on long-lived links: the side that dialed opens a replacement after about an hour (`limits.linkSeconds`),
+ * and the old link ends after three times as long at the latest. The session moves its streams to the newer link; nobody
+ * notices.
  */
 import type { Random, Timer, Timers } from '../../protocol/clock.js';
 
-/** A dialed link is replaced after so long, give or take REPLACE_JITTER, ms. */
-export const REPLACE_MS = 60 * 60_000;
+/** A dialed link is replaced after so long, give or take REPLACE_JITTER, unless the config says otherwise, ms. */
+export const LINK_MS = 60 * 60_000;
 export const REPLACE_JITTER = 0.1;
-/** A replacement that failed is tried again after so long, ms. */
-export const REPLACE_RETRY_MS = 5 * 60_000;
-/** No link lives longer, ms. */
-export const LINK_LIFE_MS = 3 * 60 * 60_000;
+/** A link that has lived this share of its time makes way for a new one (`session.replaceAfterMs`). */
+export const REPLACEABLE = 5 / 6;
+/** A replacement that failed is tried again after this share of it. */
+export const REPLACE_RETRY = 1 / 12;
+/** No link lives longer than so many times its time. */
+export const LINK_LIFE = 3;
 
 export interface LinkAgeOptions {
   readonly timers: Timers;
   readonly random: Random;
+  /** how long a link lives before its replacement, ms */
+  readonly linkMs: number;
   /** true on the side that dialed */
   readonly isDialer: boolean;
   /** opens another link to the same peer; rejects when it cannot be had */
@@ -30,11 +35,11 @@ export class LinkAge {
   private stopped = false;
 
   constructor(private readonly options: LinkAgeOptions) {
-    const { timers, random, isDialer, end } = options;
-    this.life = timers.after(LINK_LIFE_MS, end);
+    const { timers, random, linkMs, isDialer, end } = options;
+    this.life = timers.after(LINK_LIFE * linkMs, end);
     const [byte = 0] = random(1);
     const spread = 1 - REPLACE_JITTER + (2 * REPLACE_JITTER * byte) / 0xff;
-    if (isDialer) this.replacement = timers.after(REPLACE_MS * spread, () => void this.replace());
+    if (isDialer) this.replacement = timers.after(linkMs * spread, () => void this.replace());
   }
 
   private async replace(): Promise<void> {
@@ -42,7 +47,8 @@ export class LinkAge {
       await this.options.replace();
     } catch {
       if (this.stopped) return;
-      this.replacement = this.options.timers.after(REPLACE_RETRY_MS, () => void this.replace());
+      const { timers, linkMs } = this.options;
+      this.replacement = timers.after(REPLACE_RETRY * linkMs, () => void this.replace());
     }
   }
 

@@ -61,6 +61,8 @@ export interface NetworkOptions {
   readonly keys: NodeKeys;
   /** the name that this node asks for when it founds or joins */
   readonly wantedName: () => string;
+  /** what this node sends on a link is rekeyed after so many bytes; default: what the protocol sets */
+  readonly rekeyBytes?: number;
   /** an item was taken in; `from`: the peer that told it */
   readonly onItem: (item: TrustItem, from: NodeId | undefined) => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
@@ -155,10 +157,11 @@ export class Network {
   }
 
   private contextFor(store: () => TrustStore): HandshakeContext {
-    const { primitives, timers } = this.options;
+    const { primitives, timers, rekeyBytes } = this.options;
     return {
       primitives,
       clock: timers,
+      ...(rekeyBytes !== undefined && { rekeyBytes }),
       identity: () => this.identity(store()),
       digest: () => store().digest(),
       log: ({ level, sentence }) => this.repeats[level]('handshake', {}, sentence),

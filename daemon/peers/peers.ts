@@ -48,6 +48,8 @@ export interface PeersOptions {
   readonly log: Log;
   readonly limits: Limits;
   readonly budget: ProcessBudget;
+  /** how long a link lives before its replacement, ms */
+  readonly linkMs: number;
   /** the suite that this node picks when it dials */
   readonly suite: () => AeadName;
   /** peers that `peer remove` named, by node ID */
@@ -162,13 +164,14 @@ export class Peers {
 
   /** The address that led to this link leads to its replacement. */
   private watchAge(peer: Peer, link: PeerLink): LinkAge {
-    const { timers, random } = this.options;
+    const { timers, random, linkMs } = this.options;
     return new LinkAge({
       timers,
       random,
+      linkMs,
       isDialer: link.direction === 'dialed',
       replace: async () => void (await this.dial(link.address, { expect: peer.nodeId })),
-      end: () => link.link.close('replaced', 'the link is three hours old'),
+      end: () => link.link.close('replaced', 'the link has lived its time'),
     });
   }
 

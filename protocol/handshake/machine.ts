@@ -137,6 +137,7 @@ export abstract class Machine {
       features: this.catchUp ? FEATURES.catchUp : 0,
       digest,
       join,
+      rekeyBytes: this.ctx.rekeyBytes,
     });
   }
 
@@ -213,6 +214,7 @@ export abstract class Machine {
       localDigest,
       localCatchUp: this.catchUp,
       ...(join && { localJoin: join }),
+      ...(this.ctx.rekeyBytes !== undefined && { localRekeyBytes: this.ctx.rekeyBytes }),
     };
   }
 }

@@ -7,6 +7,7 @@
  *
  *   0 highest version spoken   1 network ID   2 newest signed statement   3 own grant (may be absent)
  *   4 wall clock in ms         5 features     6 digest of the trust store 7 name wanted (joining only)
+ *   8 bytes after which the sender rekeys what it sends (absent: MAX_REKEY_BYTES)
  *
  * Node ID, seq and hash follow from the statement and are not repeated. Keys that are not known are ignored: a newer
  * node may say more.
@@ -19,6 +20,7 @@ import { MAX_GRANT_BYTES } from '../identity/grant.js';
 import { MAX_NAME, isNodeName } from '../identity/names.js';
 import { NODE_ID_LENGTH, type NodeId } from '../identity/node-id.js';
 import { MAX_STATEMENT_BYTES, decodeStatement, type Statement } from '../identity/statement.js';
+import { MAX_REKEY_BYTES, MIN_REKEY_BYTES } from '../limits.js';
 import type { PeerPayload } from './types.js';
 import { CLOCK_WINDOW_MS, LENGTH_BYTES, PAYLOAD_MAX, PAYLOAD_UNIT, TIME_BYTES } from './wire.js';
 
@@ -42,6 +44,8 @@ export interface OwnPayload {
   readonly features: number;
   readonly digest: Uint8Array;
   readonly join?: { readonly name: string };
+  /** MIN_REKEY_BYTES … MAX_REKEY_BYTES */
+  readonly rekeyBytes?: number;
 }
 
 /** @param ms since the epoch. @returns TIME_BYTES bytes */
@@ -100,6 +104,7 @@ export function encodePayload(own: OwnPayload): Uint8Array {
         [5, own.features],
         [6, own.digest],
         [7, own.join?.name],
+        [8, own.rekeyBytes],
       ]),
     ),
   );
@@ -122,6 +127,8 @@ export function decodePayload(
   const features = fields.uint(5, 'features', MAX_FEATURES);
   const digest = fields.bytes(6, 'digest', DIGEST_LENGTH);
   const name = fields.optionalText(7, 'name', MAX_NAME, isNodeName);
+  const rekeyBytes = fields.optionalUint(8, 'rekey', MAX_REKEY_BYTES);
+  if (rekeyBytes !== undefined && rekeyBytes < MIN_REKEY_BYTES) throw malformed('payload', `rekey is ${rekeyBytes}`);
   const peer: PeerPayload = {
     nodeId: statement.node,
     network,
@@ -135,6 +142,7 @@ export function decodePayload(
     highestVersion,
     catchUp: (features & FEATURES.catchUp) !== 0,
     ...(name !== undefined && { join: { name } }),
+    ...(rekeyBytes !== undefined && { rekeyBytes }),
   };
   return { peer, statement };
 }

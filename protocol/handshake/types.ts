@@ -61,6 +61,8 @@ export interface HandshakeContext {
   /** 32 bytes: digest of what the trust store holds; equal digests skip the catch-up */
   digest(): Uint8Array;
   log(event: HandshakeEvent): void;
+  /** What this node sends is rekeyed after so many bytes, MIN_REKEY_BYTES … MAX_REKEY_BYTES; default: the latter. */
+  readonly rekeyBytes?: number;
   /** default: SPOKEN (preface.ts) */
   readonly versions?: VersionRange;
 }
@@ -83,6 +85,8 @@ export interface PeerPayload {
   readonly highestVersion: number;
   /** It wants the catch-up even if the digests are equal: it joins, or the PSK is not the newest it knows. */
   readonly catchUp: boolean;
+  /** What it sends is rekeyed after so many bytes; absent: MAX_REKEY_BYTES. */
+  readonly rekeyBytes?: number;
   /** present when it joins by invite */
   readonly join?: { readonly name: string };
 }
@@ -104,6 +108,8 @@ export interface Established {
   readonly localDigest: Uint8Array;
   /** What the own payload said under `catchUp`. */
   readonly localCatchUp: boolean;
+  /** What the own payload said under `rekeyBytes`. */
+  readonly localRekeyBytes?: number;
   /** The name that the own payload asked for; present on the joining side. */
   readonly localJoin?: { readonly name: string };
 }

@@ -130,8 +130,12 @@ export class Link {
     this.primitives = primitives;
     this.onClosed = (code, sentence, by) => options.onClosed(code, sentence, by);
     const aead = primitives.aead[established.suite];
-    this.sealer = new RecordSealer(aead, established.sendKey, limits.record);
-    this.opener = new RecordOpener(aead, established.receiveKey, limits.record, plaintext =>
+    const { rekeyRecords } = limits.record;
+    const { localRekeyBytes = limits.record.rekeyBytes, peer } = established;
+    const rekeySending = { rekeyBytes: localRekeyBytes, rekeyRecords };
+    const rekeyReceiving = { rekeyBytes: peer.rekeyBytes ?? limits.record.rekeyBytes, rekeyRecords };
+    this.sealer = new RecordSealer(aead, established.sendKey, rekeySending);
+    this.opener = new RecordOpener(aead, established.receiveKey, rekeyReceiving, plaintext =>
       this.takeRecord(plaintext),
     );
     this.feedback = new Feedback(limits);

@@ -5,7 +5,8 @@
  *
  * The nonce counts records per direction from 0 and is never reset. After the record with which a direction has
  * carried `rekeyBytes` of ciphertext or `rekeyRecords` records since its last rekey, both ends replace that direction's
- * key by REKEY(k) (Noise, revision 34, §4.2).
+ * key by REKEY(k) (Noise, revision 34, §4.2). Each side has said in the handshake after how many bytes it does so for
+ * what it sends; the other side follows.
  */
 import { EMPTY, concat, wipe } from '../bytes.js';
 import type { Aead, AeadKey, AeadName, PieceKey } from '../crypto/primitives.js';

@@ -39,12 +39,15 @@ test('every event that the daemon logs is in the table, and no other', () => {
   assert.equal(unknown, [], 'events that are documented and not logged');
 });
 
+const UNITS: Readonly<Record<string, number>> = { MiB: 2 ** 20, GiB: 2 ** 30 };
+
 test('every limit is in the table with its default', () => {
   for (const [name, rule] of Object.entries(LIMIT_RULES)) {
     const row = DOC.split('\n').find(line => line.startsWith(`| \`${name}\` |`));
     assert.ok(row, name);
     const shown = row!.split('|')[2]!.trim();
-    const value = shown.endsWith('MiB') ? Number(shown.split(' ')[0]) * 1024 * 1024 : Number(shown.replace(',', ''));
+    const [digits = '', unit] = shown.split(' ');
+    const value = Number(digits.replace(',', '')) * (unit === undefined ? 1 : (UNITS[unit] ?? Number.NaN));
     assert.is(value, rule.value, name);
   }
 });

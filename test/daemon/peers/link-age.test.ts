@@ -1,19 +1,23 @@
-import { LINK_LIFE_MS, LinkAge, REPLACE_JITTER, REPLACE_MS, REPLACE_RETRY_MS } from '../../../daemon/peers/link-age.js';
+import { LINK_LIFE, LINK_MS, LinkAge, REPLACE_JITTER, REPLACE_RETRY } from '../../../daemon/peers/link-age.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { VirtualTime } from '../../helpers/virtual-time.js';
 
 const test = suite('link age');
+const LINK_LIFE_MS = LINK_LIFE * LINK_MS;
+const REPLACE_RETRY_MS = REPLACE_RETRY * LINK_MS;
 const tick = (): Promise<void> => new Promise(resolve => setImmediate(resolve));
 
 function watch(
   isDialer: boolean,
   byte: number,
   works: () => boolean,
+  linkMs = LINK_MS,
 ): { time: VirtualTime; age: LinkAge; seen: string[] } {
   const time = new VirtualTime();
   const seen: string[] = [];
   const age = new LinkAge({
     timers: time,
+    linkMs,
     random: n => new Uint8Array(n).fill(byte),
     isDialer,
     replace: () => {
@@ -27,8 +31,8 @@ function watch(
 
 test('the dialing side replaces after an hour, give or take a tenth', async () => {
   for (const [byte, at] of [
-    [0, REPLACE_MS * (1 - REPLACE_JITTER)],
-    [255, REPLACE_MS * (1 + REPLACE_JITTER)],
+    [0, LINK_MS * (1 - REPLACE_JITTER)],
+    [255, LINK_MS * (1 + REPLACE_JITTER)],
   ] as const) {
     const { time, seen } = watch(true, byte, () => true);
     time.advance(at - 1);
@@ -37,6 +41,18 @@ test('the dialing side replaces after an hour, give or take a tenth', async () =
     await tick();
     assert.equal(seen, [`replace ${at}`]);
   }
+});
+
+test('all follows in proportion from the time that the config sets', async () => {
+  const { time, seen } = watch(true, 0, () => seen.length > 1, 1_000);
+  for (let passed = 0; passed < 3_000; passed += 10) {
+    time.advance(10);
+    await tick();
+  }
+  assert.is(seen[0], `replace ${1_000 * (1 - REPLACE_JITTER)}`);
+  const retried = Number(seen[1]?.slice('replace '.length));
+  assert.ok(retried > 980 && retried < 1_000, seen[1]);
+  assert.equal(seen.slice(2), ['end 3000']);
 });
 
 test('a replacement that failed is tried again; the link ends after three hours all the same', async () => {

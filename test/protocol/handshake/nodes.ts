@@ -39,6 +39,7 @@ export interface TestContext extends HandshakeContext {
   own: LocalIdentity;
   digestNow: Uint8Array;
   versions?: VersionRange;
+  rekeyBytes?: number;
   readonly events: HandshakeEvent[];
 }
 

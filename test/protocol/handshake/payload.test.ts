@@ -14,6 +14,7 @@ import { CLOCK_WINDOW_MS, PAYLOAD_MAX, PAYLOAD_UNIT } from '../../../protocol/ha
 import { cborMap, encodeCanonical, type CborKey, type CborValue } from '../../../protocol/identity/cbor.js';
 import { MAX_GRANT_BYTES } from '../../../protocol/identity/grant.js';
 import { MAX_STATEMENT_BYTES } from '../../../protocol/identity/statement.js';
+import { MAX_REKEY_BYTES, MIN_REKEY_BYTES } from '../../../protocol/limits.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { makeNode, real } from './nodes.js';
 
@@ -98,6 +99,7 @@ test('what is said is what is heard', () => {
     features: FEATURES.catchUp + 0x8000_0000,
     join: { name: 'host-a' },
     highestVersion: 255,
+    rekeyBytes: MIN_REKEY_BYTES,
   };
   const { peer, statement } = decodePayload(real, encodePayload(full));
   assert.equal(peer.nodeId, node.keys.nodeId);
@@ -111,9 +113,11 @@ test('what is said is what is heard', () => {
   assert.is(peer.catchUp, true);
   assert.equal(peer.join, { name: 'host-a' });
   assert.is(peer.highestVersion, 255);
+  assert.is(peer.rekeyBytes, MIN_REKEY_BYTES);
   assert.equal(statement.noiseKey, node.keys.noise.publicKey);
   const plain = decodePayload(real, encodePayload(own)).peer;
-  assert.equal([plain.grant, plain.join, plain.catchUp], [undefined, undefined, false]);
+  assert.equal([plain.grant, plain.join, plain.rekeyBytes, plain.catchUp], [undefined, undefined, undefined, false]);
+  assert.is(decodePayload(real, custom([[8, MAX_REKEY_BYTES]])).peer.rekeyBytes, MAX_REKEY_BYTES);
 });
 
 test('the largest statement and grant fit', () => {
@@ -122,13 +126,14 @@ test('the largest statement and grant fit', () => {
     statement: new Uint8Array(MAX_STATEMENT_BYTES),
     grant: new Uint8Array(MAX_GRANT_BYTES),
     join: { name: 'x'.repeat(63) },
+    rekeyBytes: MAX_REKEY_BYTES,
   };
   assert.is(encodePayload(largest).length <= PAYLOAD_MAX, true);
 });
 
 test('unknown keys are passed over, known ones are strict', () => {
   const more = custom([
-    [8, 'later'],
+    [9, 'later'],
     [99, new Uint8Array(3)],
     ['word', [1, 2]],
   ]);
@@ -156,6 +161,9 @@ test('unknown keys are passed over, known ones are strict', () => {
     [7, '-host'],
     [7, 'x'.repeat(64)],
     [7, 7],
+    [8, MIN_REKEY_BYTES - 1],
+    [8, MAX_REKEY_BYTES + 1],
+    [8, 'often'],
   ];
   for (const change of bad) {
     let code = 'accepted';
