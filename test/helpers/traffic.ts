@@ -2,19 +2,39 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
+import { join } from 'node:path';
 import type { Lab } from './hosts.js';
 
-/** A TCP service in this process, closed with the lab. `allowHalfOpen`: its end is not our end. */
-export async function startService(lab: Lab, onConnection: (socket: net.Socket) => void): Promise<number> {
-  const server = net.createServer({ allowHalfOpen: true }, socket => {
+/** `allowHalfOpen`: its end is not our end. */
+function serve(onConnection: (socket: net.Socket) => void): net.Server {
+  return net.createServer({ allowHalfOpen: true }, socket => {
     socket.setNoDelay(true);
     socket.on('error', () => undefined);
     onConnection(socket);
   });
+}
+
+/** A TCP service in this process, closed with the lab. */
+export async function startService(lab: Lab, onConnection: (socket: net.Socket) => void): Promise<number> {
+  const server = serve(onConnection);
   server.listen(0, '127.0.0.1', 4096);
   await once(server, 'listening');
   lab.onClose(() => void server.close());
   return (server.address() as net.AddressInfo).port;
+}
+
+/** The same on a unix socket, which hosts in namespaces reach too. @returns `unix:PATH` */
+export async function startUnixService(
+  lab: Lab,
+  name: string,
+  onConnection: (socket: net.Socket) => void,
+): Promise<string> {
+  const path = join(lab.folder, `${name}.sock`);
+  const server = serve(onConnection);
+  server.listen({ path, backlog: 4096 });
+  await once(server, 'listening');
+  lab.onClose(() => void server.close());
+  return `unix:${path}`;
 }
 
 /** Echoes, and ends when the client has ended. */
