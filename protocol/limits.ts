@@ -98,10 +98,16 @@ export interface Limits {
     readonly links: number;
     /** Links that wait for their attach, of one peer. */
     readonly waitingLinks: number;
+    /** The side that does not decide waits this long, ms, for NEW or ATTACH. */
+    readonly waitMs: number;
     /** A link older than this, ms, makes way for a new one. */
     readonly replaceAfterMs: number;
     /** The answer to NEW or ATTACH is awaited this long, ms: longer than a ping deadline, which may lie within. */
     readonly attachMs: number;
+    /** A link on which an answer is owed for this long, ms, while another one is heard, is in trouble: its streams move. */
+    readonly troubleMs: number;
+    /** The same when the peer has given the link up already. */
+    readonly doubtMs: number;
     /** A link that does not answer a ping for this long, ms, makes way when a new one is there. */
     readonly probeMs: number;
     /** A session without a link keeps its streams this long, ms. */
@@ -175,10 +181,13 @@ export const DEFAULT_LIMITS: Limits = {
     retireMs: 5_000,
   },
   session: {
-    links: 1,
+    links: 2,
     waitingLinks: 4,
     replaceAfterMs: 50 * 60_000,
     attachMs: 10_000,
+    waitMs: 60_000,
+    troubleMs: 1_000,
+    doubtMs: 100,
     probeMs: 1_000,
     graceMs: 2 * 60_000,
     streams: 2_048,

@@ -50,6 +50,8 @@ export interface LinkHandler {
   fill?(draft: RecordDraft): void;
   /** The peer has received records 0 … records-1 of this link. */
   acked?(records: number): void;
+  /** The link has looked at its clocks: every `tickMs`. */
+  tick?(): void;
   linkClosed?(code: Code, sentence: string, by: LinkEnd): void;
 }
 
@@ -61,6 +63,8 @@ export interface LinkOptions {
   readonly limits: Limits;
   /** a number by which logs and status tell links apart */
   readonly id?: number;
+  /** 0: a connection of its own (default) · 1: through another node. Lower is better. */
+  readonly rank?: number;
   /** Called once, after the handler's linkClosed. */
   onClosed(code: Code, sentence: string, by: LinkEnd): void;
 }
@@ -83,6 +87,7 @@ const KNOWN: ReadonlySet<number> = new Set(Object.values(FRAME).filter(type => t
 
 export class Link {
   readonly id: number;
+  readonly rank: number;
   readonly established: Established;
   readonly openedAt: number;
   /** bytes on the transport, records and their overhead */
@@ -123,6 +128,7 @@ export class Link {
   constructor(options: LinkOptions) {
     const { established, timers, limits, primitives } = options;
     this.id = options.id ?? 0;
+    this.rank = options.rank ?? 0;
     this.established = established;
     this.port = options.port;
     this.timers = timers;
@@ -183,6 +189,20 @@ export class Link {
   /** Bytes sent that the peer has not acknowledged. */
   get inFlight(): number {
     return this.feedback.inFlight;
+  }
+
+  /** When the last bytes came in, ms (monotonic). */
+  get heardAt(): number {
+    return this.receivedAt;
+  }
+
+  /** For how long the peer has owed an answer, ms: to data, or to a ping. 0: it owes none. */
+  owedMs(): number {
+    const { oldestSentAt, ackedAt } = this.feedback;
+    const now = this.timers.monotonic();
+    const forData = oldestSentAt === undefined ? 0 : now - Math.max(oldestSentAt, ackedAt);
+    const forPing = this.pingOut === undefined ? 0 : now - this.pingOut.sentAt;
+    return Math.max(forData, forPing);
   }
 
   /** Who gets frames from now on: admission first, then the session's slot. */
@@ -361,6 +381,8 @@ export class Link {
     const { pingIdleMs, pingSilentMs, tickMs } = this.limits.link;
     const now = this.timers.monotonic();
     this.tickTimer = this.timers.after(tickMs, () => this.tick());
+    this.handler?.tick?.();
+    if (this.closed) return;
     if (this.pingOut !== undefined) return this.watchPing(this.pingOut, now);
     const oldest = this.feedback.oldestSentAt;
     const isSilent = oldest !== undefined && now - Math.max(oldest, this.feedback.ackedAt) >= pingSilentMs;

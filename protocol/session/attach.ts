@@ -97,6 +97,7 @@ export class SessionSlot {
     }
     const newcomer = new Newcomer(link, this);
     this.newcomers.push(newcomer);
+    if (!this.isDecider) newcomer.timer = this.patience(newcomer);
     link.setHandler(newcomer);
     this.next();
   }
@@ -136,6 +137,12 @@ export class SessionSlot {
     this.next();
   }
 
+  /** Whoever has to be asked first does not wait for ever. */
+  private patience(newcomer: Newcomer): Timer {
+    const { timers, limits } = this.options;
+    return timers.after(limits.session.waitMs, () => newcomer.link.close('attach-failed', 'nothing was asked'));
+  }
+
   /** The newcomer carries the session from now on. */
   private attach(newcomer: Newcomer, session: Session, isNew: boolean): void {
     this.newcomers = this.newcomers.filter(n => n !== newcomer);
@@ -144,6 +151,8 @@ export class SessionSlot {
     session.attach(newcomer.link, isNew);
     for (const link of newcomer.dead) link.close('replaced');
     if (newcomer.aged !== undefined) session.retire(newcomer.aged);
+    // A direct path has opened: nobody need help any more.
+    for (const link of session.links) if (link.rank > newcomer.link.rank) session.retire(link);
     // The peer may know better why a new link was needed: whatever does not answer now makes way.
     const others = session.links.filter(link => link !== newcomer.link);
     const { limits, timers } = this.options;
@@ -164,6 +173,7 @@ export class SessionSlot {
       onUp: session => options.onUp(session),
       onHeld: session => options.onHeld(session),
       onDown: (code, session) => this.ended(code, session),
+      onTrouble: (link, trouble, session) => options.onTrouble?.(link, trouble, session),
       onAlarm: sentence => options.onAlarm(sentence),
     };
     const session = new Session({ peer, isSmaller: this.isDecider, timers, limits, budget, events });
@@ -220,16 +230,19 @@ export class SessionSlot {
     const session = this.current;
     const { limits, timers } = this.options;
     if (session === undefined) return this.ask(newcomer, 'new');
-    if (session.links.length < limits.session.links) return this.ask(newcomer, 'attach');
+    // Any link will do when there is none; one through another node only then.
+    const alike = session.standing.filter(link => link.rank <= newcomer.link.rank);
+    const wanted = newcomer.link.rank === 0 ? limits.session.links : 1;
+    if (alike.length < wanted) return this.ask(newcomer, 'attach');
     const now = timers.monotonic();
-    newcomer.aged = session.links.find(link => now - link.openedAt >= limits.session.replaceAfterMs);
+    newcomer.aged = alike.find(link => now - link.openedAt >= limits.session.replaceAfterMs);
     if (newcomer.aged !== undefined) return this.ask(newcomer, 'attach');
     newcomer.phase = 'probing';
-    newcomer.timer = probe(session.links, limits.session.probeMs, timers, dead => {
+    newcomer.timer = probe(alike, limits.session.probeMs, timers, dead => {
       if (newcomer.link.isClosed) return;
       newcomer.dead = dead;
       if (session.isOver) this.decide(newcomer);
-      else this.ask(newcomer, dead.length > 0 ? 'attach' : 'check');
+      else this.ask(newcomer, alike.length - dead.length < wanted ? 'attach' : 'check');
     });
   }
 
@@ -311,7 +324,10 @@ export class SessionSlot {
       return link.send(FRAME.UNKNOWN, EMPTY);
     }
     const accepted = this.secrets.accept(link.established, attach);
-    if (accepted === undefined) return this.refuseProof(from);
+    if (accepted === undefined) {
+      if (this.secrets.isLate(link.established, attach)) return link.close('attach-failed', 'the attach comes late');
+      return this.refuseProof(from);
+    }
     from.phase = 'attached';
     from.candidate = accepted.candidate;
     link.send(FRAME.ATTACHED, accepted.proof);

@@ -38,7 +38,7 @@ export class ControlQueue {
       if (isLive(stream) && !stream.writeControl(draft, what => lane.track(draft.record, stream, what))) break;
       this.queued.delete(stream);
       taken++;
-      if (stream.sendable > 0 || stream.hasFin) lane.scheduler.activate(stream);
+      if (stream.sendable > 0 || stream.hasFin) stream.activate();
     }
     this.queue.splice(0, taken);
     if (this.queue.length > 0) draft.overflowed = true;

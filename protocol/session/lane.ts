@@ -12,6 +12,10 @@ export interface LaneOwner {
   fill(lane: Lane, draft: RecordDraft): void;
   laneLost(lane: Lane, code: Code, sentence: string, by: LinkEnd): void;
   laneAcked(lane: Lane): void;
+  /** The link has looked at its clocks. */
+  laneTicked(lane: Lane): void;
+  /** The stream has much to say. @returns true if another lane carries it on */
+  turnedHeavy(lane: Lane, stream: Stream): boolean;
 }
 
 interface Waiting {
@@ -21,20 +25,40 @@ interface Waiting {
 }
 
 export class Lane implements LinkHandler {
-  readonly scheduler = new Scheduler();
+  readonly scheduler: Scheduler<Stream>;
   /** The peer has told its state on this link: what was lost may be sent again. */
   hasPeerState = false;
-  /** Streams whose state is to be told before RESUMED; -1: RESUMED was sent. */
-  toResync = 0;
+  /** Streams whose state is to be told before RESUMED; -1: RESUMED was sent, or another lane tells it. */
+  toResync = -1;
   /** Another link has taken over; this one closes when all is acknowledged. */
   isRetiring = false;
+  /** The peer owes answers on this link while it gives them on another one. */
+  isInTrouble = false;
+  /** The peer leads on another one: perhaps it has seen what this side has not yet. */
+  isDoubted = false;
+  /** Since when it has been far slower than another one, ms; undefined: it is not. */
+  slowSince: number | undefined;
+  isLost = false;
+  private ackedRecords = 0;
   private waiting: Waiting[] = [];
   private head = 0;
 
   constructor(
     readonly link: Link,
     private readonly owner: LaneOwner,
-  ) {}
+  ) {
+    this.scheduler = new Scheduler(stream => owner.turnedHeavy(this, stream));
+  }
+
+  /** Streams may be given to it. */
+  get isSound(): boolean {
+    return !this.isLost && !this.isRetiring && !this.isInTrouble;
+  }
+
+  /** Something that the stream has sent here may not have arrived. */
+  holds(stream: Stream): boolean {
+    return this.scheduler.lastRecordOf(stream) >= this.ackedRecords;
+  }
 
   /** Tells `stream` when the peer has received this record. */
   track(record: number, stream: Stream, what: Tracked): void {
@@ -50,6 +74,7 @@ export class Lane implements LinkHandler {
   }
 
   acked(records: number): void {
+    this.ackedRecords = Math.max(this.ackedRecords, records);
     while (this.head < this.waiting.length && this.waiting[this.head]!.record < records) {
       const { stream, what } = this.waiting[this.head++]!;
       stream.acked(what);
@@ -61,7 +86,12 @@ export class Lane implements LinkHandler {
     this.owner.laneAcked(this);
   }
 
+  tick(): void {
+    this.owner.laneTicked(this);
+  }
+
   linkClosed(code: Code, sentence: string, by: LinkEnd): void {
+    this.isLost = true;
     this.owner.laneLost(this, code, sentence, by);
   }
 }

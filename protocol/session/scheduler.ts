@@ -26,40 +26,101 @@ export interface Flow {
   writeData(draft: RecordDraft, max: number): number;
 }
 
-class Turn {
+class Turn<F extends Flow> {
   isHeavy: boolean;
   deficit = 0;
   isQueued = false;
+  /** The last record that took something of the flow along; -1: none did. */
+  lastRecord = -1;
 
-  constructor(readonly flow: Flow) {
+  constructor(readonly flow: F) {
     this.isHeavy = flow.isBulk;
   }
 }
 
-export class Scheduler {
-  private readonly turns = new Map<Flow, Turn>();
-  private readonly sparse: Turn[] = [];
-  private readonly heavy: Turn[] = [];
+export class Scheduler<F extends Flow = Flow> {
+  private readonly turns = new Map<F, Turn<F>>();
+  private sparse: Turn<F>[] = [];
+  private heavy: Turn<F>[] = [];
   /** Bytes that sparse streams have sent since a heavy one did, while one was waiting. */
   private sparseBytes = 0;
 
+  /** @param takesAway asked when a flow turns heavy: true if it goes on elsewhere */
+  constructor(private readonly takesAway: (flow: F) => boolean = () => false) {}
+
   /** The flow has something to send; any number of calls is the same as one. */
-  activate(flow: Flow): void {
+  activate(flow: F): void {
+    const turn = this.turnOf(flow);
+    if (turn.isQueued) return;
+    if (turn.isHeavy) return this.queueHeavy(turn);
+    turn.isQueued = true;
+    turn.deficit = SPARSE_QUANTUM;
+    this.sparse.push(turn);
+  }
+
+  /** The flow has something to send, and it is known to be much. */
+  activateHeavy(flow: F): void {
+    const turn = this.turnOf(flow);
+    if (!turn.isQueued) this.queueHeavy(turn);
+  }
+
+  private turnOf(flow: F): Turn<F> {
     let turn = this.turns.get(flow);
     if (turn === undefined) this.turns.set(flow, (turn = new Turn(flow)));
-    if (turn.isQueued) return;
+    return turn;
+  }
+
+  private queueHeavy(turn: Turn<F>): void {
     turn.isQueued = true;
-    if (turn.isHeavy) {
-      turn.deficit = 0;
-      this.heavy.push(turn);
-    } else {
-      turn.deficit = SPARSE_QUANTUM;
-      this.sparse.push(turn);
+    turn.isHeavy = true;
+    turn.deficit = 0;
+    this.heavy.push(turn);
+  }
+
+  /** The flow waits for its turn. */
+  has(flow: F): boolean {
+    return this.turns.get(flow)?.isQueued === true;
+  }
+
+  /** The flow waits, and has more to say than goes first. */
+  hasHeavy(flow: F): boolean {
+    const turn = this.turns.get(flow);
+    return turn !== undefined && turn.isQueued && turn.isHeavy;
+  }
+
+  /** Flows that take turns by bytes. */
+  get heavyCount(): number {
+    return this.heavy.length;
+  }
+
+  /** The last record that took something of the flow along; -1: none did. */
+  lastRecordOf(flow: F): number {
+    return this.turns.get(flow)?.lastRecord ?? -1;
+  }
+
+  /** The flow waits no more; it may come again. */
+  withdraw(flow: F): void {
+    const turn = this.turns.get(flow);
+    if (turn === undefined || !turn.isQueued) return;
+    unlist(turn.isHeavy ? this.heavy : this.sparse, turn);
+    turn.isQueued = false;
+    turn.isHeavy = flow.isBulk;
+  }
+
+  /** All that wait, in order; they wait no more. */
+  withdrawAll(): F[] {
+    const waiting = [...this.sparse, ...this.heavy];
+    this.sparse = [];
+    this.heavy = [];
+    for (const turn of waiting) {
+      turn.isQueued = false;
+      turn.isHeavy = turn.flow.isBulk;
     }
+    return waiting.map(turn => turn.flow);
   }
 
   /** The flow will never send again. */
-  remove(flow: Flow): void {
+  remove(flow: F): void {
     const turn = this.turns.get(flow);
     if (turn === undefined) return;
     this.turns.delete(flow);
@@ -101,7 +162,7 @@ export class Scheduler {
   }
 
   /** @returns bytes sent, or undefined when link or record have no room */
-  private serve(turn: Turn, draft: RecordDraft, allowed: number): number | undefined {
+  private serve(turn: Turn<F>, draft: RecordDraft, allowed: number): number | undefined {
     const { flow } = turn;
     const wanted = flow.sendable;
     if (wanted > 0 && allowed <= 0) {
@@ -113,24 +174,27 @@ export class Scheduler {
       draft.overflowed = true;
       return undefined;
     }
-    const sent = wanted > 0 || flow.hasFin ? flow.writeData(draft, max) : 0;
+    let sent = 0;
+    if (wanted > 0 || flow.hasFin) {
+      turn.lastRecord = draft.record;
+      sent = flow.writeData(draft, max);
+    }
     turn.deficit -= sent;
     draft.dataRoom -= sent;
     draft.bulkRoom -= sent;
     return draft.overflowed ? undefined : sent;
   }
 
-  private retire(list: Turn[], turn: Turn): void {
+  private retire(list: Turn<F>[], turn: Turn<F>): void {
     list.shift();
     turn.isQueued = false;
     turn.isHeavy = turn.flow.isBulk;
   }
 
-  private becomeHeavy(turn: Turn): void {
+  private becomeHeavy(turn: Turn<F>): void {
     this.sparse.shift();
-    turn.isHeavy = true;
-    turn.deficit = 0;
-    this.heavy.push(turn);
+    turn.isQueued = false;
+    if (!this.takesAway(turn.flow)) this.queueHeavy(turn);
   }
 }
 
@@ -138,7 +202,7 @@ function hasWork(flow: Flow): boolean {
   return flow.sendable > 0 || flow.hasFin;
 }
 
-function unlist(list: Turn[], turn: Turn): void {
+function unlist<T>(list: T[], turn: T): void {
   const index = list.indexOf(turn);
   if (index >= 0) list.splice(index, 1);
 }

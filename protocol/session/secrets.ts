@@ -33,7 +33,12 @@ export interface LinkBinding {
 export interface Candidate {
   readonly epoch: number;
   readonly secret: Uint8Array;
+  /** Moved on to, by CONFIRM or by an ATTACH that overtook it: links have no common order. */
+  isCommitted?: boolean;
 }
+
+/** Secrets of the past by which an ATTACH that comes late is told from a forged one; they open nothing any more. */
+const FORMER_SECRETS = 2;
 
 export class SessionSecrets {
   /** 16 bytes, public */
@@ -41,6 +46,7 @@ export class SessionSecrets {
   epoch = 0;
   private secret: Uint8Array;
   private candidates: Candidate[] = [];
+  private former: Candidate[] = [];
 
   /** @param first the link on which NEW was answered */
   constructor(
@@ -82,16 +88,25 @@ export class SessionSecrets {
     return { proof: this.proof(base.secret, OTHER, link, base.epoch), candidate };
   }
 
-  /** Other side: CONFIRM has come. @returns false when another attach has overtaken this one */
+  /** Other side: the proof is of a secret that was in force a moment ago. */
+  isLate(link: LinkBinding, attach: Attach): boolean {
+    return this.former.some(
+      ({ epoch, secret }) => epoch === attach.epoch && equal(attach.proof, this.proof(secret, DECIDER, link, epoch)),
+    );
+  }
+
+  /** Other side: CONFIRM has come. @returns false when the session has moved on without this link */
   confirm(candidate: Candidate): boolean {
+    if (candidate.isCommitted === true) return true;
     if (!this.candidates.includes(candidate)) return false;
     this.commit(candidate);
     return true;
   }
 
   wipe(): void {
-    wipe(this.secret, ...this.candidates.map(c => c.secret));
+    wipe(this.secret, ...[...this.candidates, ...this.former].map(c => c.secret));
     this.candidates = [];
+    this.former = [];
   }
 
   private secretsOf(epoch: number): readonly Candidate[] {
@@ -100,7 +115,10 @@ export class SessionSecrets {
   }
 
   private commit(candidate: Candidate): void {
-    wipe(this.secret, ...this.candidates.filter(c => c !== candidate).map(c => c.secret));
+    wipe(...this.candidates.filter(c => c !== candidate).map(c => c.secret));
+    this.former.push({ epoch: this.epoch, secret: this.secret });
+    if (this.former.length > FORMER_SECRETS) wipe(this.former.shift()!.secret);
+    candidate.isCommitted = true;
     this.secret = candidate.secret;
     this.epoch = candidate.epoch;
     this.candidates = [];

@@ -1,7 +1,7 @@
 /**
- * The lasting relation of two nodes: owns streams, carried by 0..n links, of which one is in use. Frames come in through
- * `frame`, leave through `fill`; `attach` and `laneLost` move streams from link to link. Who may attach is decided
- * elsewhere (attach.ts).
+ * The lasting relation of two nodes: owns streams, carried by 0..n links. Frames come in through `frame`, leave through
+ * `fill`; `attach`, `laneLost` and `laneTicked` move streams from link to link. Which link carries what is decided in
+ * lanes.ts, who may attach in attach.ts.
  */
 import type { Timer, Timers } from '../clock.js';
 import type { Code } from '../codes.js';
@@ -15,6 +15,7 @@ import { ControlQueue } from './control-queue.js';
 import { PeerBudget, type ProcessBudget } from './credit.js';
 import { FrameTaker } from './frames.js';
 import { Lane, type LaneOwner } from './lane.js';
+import { Lanes } from './lanes.js';
 import { NewsQueue } from './news.js';
 import { PoolGrant, PoolUse } from './pool.js';
 import type { StreamOwner } from './stream-owner.js';
@@ -52,7 +53,7 @@ export class Session implements StreamOwner, LaneOwner {
   private readonly timers: Timers;
   private readonly events: SessionEvents;
 
-  private lanes: Lane[] = [];
+  private readonly lanes: Lanes;
   private readonly streams = new Map<number, Stream>();
   private nextId: number;
   private liveOwn = 0;
@@ -74,6 +75,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.timers = timers;
     this.limits = limits;
     this.events = events;
+    this.lanes = new Lanes(timers, limits);
     this.budget = new PeerBudget(budget, limits);
     this.grant = new PoolGrant(this.budget, limits.receive);
     this.queue = new NewsQueue(limits.session.newsBytes);
@@ -84,9 +86,19 @@ export class Session implements StreamOwner, LaneOwner {
 
   // ── for the owner ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Attached links, the one in use first. */
+  /** Attached links, the one that leads first. */
   get links(): readonly Link[] {
-    return this.lanes.map(lane => lane.link);
+    return this.lanes.all().map(lane => lane.link);
+  }
+
+  /** Attached links that are not about to close. */
+  get standing(): readonly Link[] {
+    return this.lanes.all().flatMap(lane => (lane.isRetiring ? [] : [lane.link]));
+  }
+
+  /** Attached links of rank 0 that are neither in trouble nor about to close. */
+  get sound(): number {
+    return this.lanes.sound;
   }
 
   /** Streams that are not closed, or have something left to tell. */
@@ -155,9 +167,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.over = code;
     this.telling.stop();
     this.graceTimer?.cancel();
-    const { lanes } = this;
-    this.lanes = [];
-    for (const lane of lanes) lane.link.close(code, sentence);
+    for (const lane of this.lanes.clear()) lane.link.close(code, sentence);
     for (const stream of [...this.streams.values()]) stream.fail(code, stream.mayHaveDialed);
     this.streams.clear();
     this.control.clear();
@@ -190,28 +200,26 @@ export class Session implements StreamOwner, LaneOwner {
 
   // ── links ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A link has proven itself: it carries the session from now on. Returns the links that were in use before. */
-  attach(link: Link, isNew: boolean): readonly Link[] {
+  /** A link has proven itself: it leads from now on. */
+  attach(link: Link, isNew: boolean): void {
     const wasHeld = this.lanes.length === 0;
-    const before = this.links;
     const lane = new Lane(link, this);
     this.graceTimer?.cancel();
     this.graceTimer = undefined;
-    this.lanes.unshift(lane);
+    this.lanes.add(lane);
     if (!isNew && wasHeld) this.counts.resumptions++;
     link.setHandler(lane);
     if (link.rttMs === null) link.ping();
-    this.resync(lane, wasHeld);
-    this.events.onUp(this);
-    return before;
+    this.lead(lane, wasHeld);
   }
 
-  /** The streams have moved away: the link closes when all it sent is acknowledged. */
+  /** Another link has taken over: this one closes when all it sent is acknowledged. */
   retire(link: Link): void {
-    const lane = this.lanes.find(l => l.link === link);
+    const lane = this.lanes.find(link);
     if (lane === undefined || lane.isRetiring) return;
     lane.isRetiring = true;
     this.timers.after(this.limits.link.retireMs, () => link.close('replaced'));
+    this.vacate(lane);
     this.laneAcked(lane);
   }
 
@@ -222,36 +230,88 @@ export class Session implements StreamOwner, LaneOwner {
   laneLost(lane: Lane, code: Code, sentence: string, by: LinkEnd): void {
     if (this.over !== undefined) return;
     if (by !== 'transport' && !LINK_ONLY.has(code)) return this.close(code, sentence);
-    const wasInUse = this.lanes[0] === lane;
-    this.lanes = this.lanes.filter(l => l !== lane);
-    const next = this.lanes[0];
-    if (next === undefined) return this.hold();
-    // Whatever was on the lost link goes again on the one in use; what arrives twice is dropped there.
-    if (wasInUse) this.resync(next, true);
-    if (wasInUse || lane.link.inFlight > 0) for (const stream of this.streams.values()) stream.resume();
-    if (wasInUse) this.events.onUp(this);
+    const next = this.lanes.remove(lane);
+    if (this.lanes.length === 0) return this.hold();
+    if (next !== undefined) this.lead(next, false);
+    this.breakOff(stream => lane.holds(stream));
+    this.sendAgain(lane);
+    this.moveWaiting(lane);
+  }
+
+  laneTicked(lane: Lane): void {
+    const trouble = this.lanes.watch(lane);
+    if (trouble === undefined) return;
+    if (trouble === 'slow') {
+      this.retire(lane.link);
+    } else {
+      lane.isInTrouble = true;
+      this.vacate(lane);
+      // It may come too late: what arrives twice is dropped there.
+      this.sendAgain(lane);
+    }
+    this.events.onTrouble?.(lane.link, trouble, this);
+  }
+
+  turnedHeavy(lane: Lane, stream: Stream): boolean {
+    if (lane !== this.lanes.lead || !stream.isSettled) return false;
+    const other = this.lanes.laneForHeavy();
+    if (other === undefined || other === lane) return false;
+    stream.lane = other;
+    other.scheduler.activateHeavy(stream);
+    other.link.wake();
+    return true;
+  }
+
+  /** The lane is no good for new frames: what waits on it goes elsewhere. */
+  private vacate(lane: Lane): void {
+    if (this.lanes.lead === lane) {
+      const next = this.lanes.chooseLead();
+      if (next !== undefined) this.lead(next, false);
+    }
+    this.moveWaiting(lane);
+  }
+
+  private moveWaiting(lane: Lane): void {
+    for (const stream of lane.scheduler.withdrawAll()) this.hasData(stream);
+  }
+
+  /** Whatever the lane may have lost goes again, on other lanes. */
+  private sendAgain(lane: Lane): void {
+    for (const stream of this.streams.values()) if (!stream.isRelay && lane.holds(stream)) stream.resume();
+  }
+
+  /** Relay streams are not resumed: what runs within them does that end to end. */
+  private breakOff(isLost: (stream: Stream) => boolean): void {
+    for (const stream of [...this.streams.values()]) if (stream.isRelay && isLost(stream)) stream.breakOff('link-lost');
   }
 
   private hold(): void {
     this.queue.clear();
     const { graceMs } = this.limits.session;
     this.graceTimer = this.timers.after(graceMs, () => this.close('grace-over', 'no link for the grace time'));
+    this.breakOff(() => true);
     this.events.onHeld(this);
   }
 
-  /** Tells everything again, streams in order of their ids, then RESUMED. @param lost data on its way is gone */
-  private resync(lane: Lane, lost: boolean): void {
+  /** The lane leads: tells everything again, streams in order of their ids, then RESUMED. @param lost data is gone */
+  private lead(lane: Lane, lost: boolean): void {
     this.control.clear();
     this.grant.forgetTold();
     this.isGoawayToSend = this.goawayCode !== undefined;
     for (const id of [...this.streams.keys()].sort((a, b) => a - b)) this.streams.get(id)!.resync(lost);
+    for (const other of this.lanes.all()) other.toResync = -1;
     lane.toResync = this.control.length;
-    for (const stream of this.streams.values()) lane.scheduler.activate(stream);
+    for (const stream of this.streams.values()) {
+      // What the peer may not know yet is opened on this lane, so its data stays behind that.
+      if (!stream.isSettled) stream.lane?.scheduler.withdraw(stream);
+      this.hasData(stream);
+    }
     lane.link.wake();
+    this.events.onUp(this);
   }
 
   private wake(): void {
-    this.lanes[0]?.link.wake();
+    this.lanes.lead?.link.wake();
   }
 
   // ── frames coming in ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -263,6 +323,7 @@ export class Session implements StreamOwner, LaneOwner {
 
   private takeResumed(lane: Lane, body: Uint8Array): void {
     if (body.length !== 0) throw malformed('RESUMED', `${body.length} bytes too many`);
+    if (lane.hasPeerState && lane !== this.lanes.lead) this.lanes.doubt();
     if (lane.hasPeerState) return;
     lane.hasPeerState = true;
     for (const stream of this.streams.values()) if (stream.isStale) stream.resume();
@@ -320,16 +381,22 @@ export class Session implements StreamOwner, LaneOwner {
   // ── frames going out ─────────────────────────────────────────────────────────────────────────────────────────────
 
   fill(lane: Lane, draft: RecordDraft): void {
-    if (lane !== this.lanes[0] || this.over !== undefined) return;
-    this.telling.ride();
-    this.telling.retry();
-    const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
-    if (!this.fillOwn(draft) || !this.control.fill(lane, draft, isLive)) return;
+    if (this.over !== undefined) return;
+    const leads = lane === this.lanes.lead;
+    if (leads && !this.fillLeading(lane, draft)) return;
     lane.scheduler.fillSparse(draft);
-    if (draft.isFull || !this.queue.fill(draft)) return;
+    if (draft.isFull || (leads && !this.queue.fill(draft))) return;
     const before = draft.size;
     lane.scheduler.fillHeavy(draft);
     if (draft.size > before) lane.scheduler.fillSparse(draft);
+  }
+
+  /** The session's own frames and those of streams, besides data. @returns false when something did not fit */
+  private fillLeading(lane: Lane, draft: RecordDraft): boolean {
+    this.telling.ride();
+    this.telling.retry();
+    const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
+    return this.fillOwn(draft) && this.control.fill(lane, draft, isLive);
   }
 
   private fillOwn(draft: RecordDraft): boolean {
@@ -350,7 +417,7 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   rttMs(): number | null {
-    return this.lanes[0]?.link.rttMs ?? null;
+    return this.lanes.lead?.link.rttMs ?? null;
   }
 
   claim(): number {
@@ -362,10 +429,17 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   hasData(stream: Stream): void {
-    const lane = this.lanes[0];
+    const lane = this.lanes.laneFor(stream);
     if (lane === undefined) return;
     lane.scheduler.activate(stream);
     lane.link.wake();
+  }
+
+  /** A stream that was opened with much to say has had to wait for this. */
+  settled(stream: Stream): void {
+    const { lane } = stream;
+    if (lane?.scheduler.hasHeavy(stream) !== true || !this.turnedHeavy(lane, stream)) return;
+    lane.scheduler.withdraw(stream);
   }
 
   lags(stream: Stream): void {
@@ -398,6 +472,6 @@ export class Session implements StreamOwner, LaneOwner {
     if (this.streams.get(stream.id) !== stream) return;
     this.streams.delete(stream.id);
     this.telling.forget(stream);
-    for (const lane of this.lanes) lane.scheduler.remove(stream);
+    for (const lane of this.lanes.all()) lane.scheduler.remove(stream);
   }
 }

@@ -30,6 +30,8 @@ export interface StreamOwner {
   sent(fresh: number, again: number): void;
   /** `stream.drain()` is to be called when this is over. */
   drains(stream: Stream): void;
+  /** The peer has what opens the stream: it may go on any link. */
+  settled(stream: Stream): void;
   /** Both directions have ended. */
   closed(stream: Stream): void;
   /** Nothing is left to tell. */

@@ -7,7 +7,9 @@ import type { Code } from '../codes.js';
 import { WarrenError, malformed } from '../errors.js';
 import type { NodeId } from '../identity/node-id.js';
 import type { RecordDraft } from '../link/draft.js';
+import { RELAY_WINDOW, type Limits } from '../limits.js';
 import { FRAME, encodeOpen, encodeOpened, encodeReset } from '../link/frame.js';
+import type { Lane } from './lane.js';
 import { ReceivingHalf } from './receiving-half.js';
 import type { Flow } from './scheduler.js';
 import { compacted } from './send-buffer.js';
@@ -28,12 +30,24 @@ const enum Need {
   Reset = 8,
 }
 
+/** A relay stream is recovered by the link within it: what is under way in it stays little. */
+function relayLimits({ retain, receive }: Limits): Pick<Limits, 'retain' | 'receive'> {
+  return {
+    retain: { ...retain, stream: Math.min(retain.stream, RELAY_WINDOW) },
+    receive: { ...receive, stream: Math.min(receive.stream, RELAY_WINDOW) },
+  };
+}
+
 const NO_METADATA: ReadonlyMap<string, string> = new Map();
 
 export class Stream implements Flow {
   readonly service: string;
   readonly peer: NodeId;
   readonly isBulk: boolean;
+  /** It carries a link of two other nodes: it is never resumed, and its windows are small. */
+  readonly isRelay: boolean;
+  /** The lane that carries its data; the session decides. */
+  lane: Lane | undefined;
 
   private handler: StreamHandler | undefined;
   private readonly sending: SendingHalf;
@@ -63,9 +77,11 @@ export class Stream implements Flow {
     const { budget, limits } = owner;
     this.service = request.service;
     this.peer = owner.peer;
+    this.isRelay = request.class === 'relay';
     this.isBulk = request.class === 'bulk';
-    this.sending = new SendingHalf(budget, limits.retain);
-    this.receiving = new ReceivingHalf(budget, limits.receive, owner.now());
+    const { retain, receive } = this.isRelay ? relayLimits(limits) : limits;
+    this.sending = new SendingHalf(budget, retain);
+    this.receiving = new ReceivingHalf(budget, receive, owner.now());
     if (isOpener) this.needs(Need.Open);
   }
 
@@ -177,7 +193,7 @@ export class Stream implements Flow {
   takeOpened(limit: number): void {
     if (!this.isOpener) throw malformed('OPENED', 'for a stream of the other side');
     if (this.isClosed) return;
-    this.isOpenKnown = true;
+    this.openIsKnown();
     this.raiseLimit(limit);
     if (this.isOpen) return;
     this.isOpen = true;
@@ -204,7 +220,7 @@ export class Stream implements Flow {
   takeWindow(received: number, limit: number): void {
     if (this.resetWith !== undefined) return;
     this.sending.acknowledge(received);
-    this.isOpenKnown = true;
+    this.openIsKnown();
     // Until the other side has accepted, all bytes are kept: they may be wanted elsewhere.
     if (this.isOpen) this.sending.release();
     this.raiseLimit(limit);
@@ -229,6 +245,18 @@ export class Stream implements Flow {
     this.sending.drop();
     this.owner.closed(this);
     this.handler?.closed?.();
+  }
+
+  /** The session gives the stream up: the user is told now, the peer as soon as it can be. */
+  breakOff(code: Code): void {
+    if (this.isClosed) return;
+    const dialed = this.mayHaveDialed;
+    const isUnheardOf = this.isOpener && !this.wasOpenSent;
+    const open = this.need & Need.Open;
+    this.fail(code, dialed);
+    if (isUnheardOf) return this.owner.forget(this);
+    this.need = open;
+    this.needs(Need.Reset);
   }
 
   /** Could the target have been dialed, as far as this side can know? */
@@ -322,8 +350,8 @@ export class Stream implements Flow {
 
   /** A tracked frame has arrived at the peer. */
   acked(what: Tracked): void {
-    if (what === 'open') this.isOpenKnown = true;
-    else if (what === 'opened') this.isOpenedKnown = true;
+    if (what === 'open') this.openIsKnown();
+    else if (what === 'opened') this.openedIsKnown();
     else if (what === 'last-window') this.isLastWindowKnown = true;
     else this.owner.forget(this);
     this.checkForget();
@@ -344,6 +372,23 @@ export class Stream implements Flow {
     this.needs(Need.Window);
   }
 
+  /** The peer has all that makes the stream at its side: data may come on any link. */
+  get isSettled(): boolean {
+    return this.isOpener ? this.isOpenKnown : this.isOpenedKnown;
+  }
+
+  private openIsKnown(): void {
+    if (this.isOpenKnown) return;
+    this.isOpenKnown = true;
+    if (this.isOpener) this.owner.settled(this);
+  }
+
+  private openedIsKnown(): void {
+    if (this.isOpenedKnown) return;
+    this.isOpenedKnown = true;
+    this.owner.settled(this);
+  }
+
   /** What was sent may be gone, and the peer has not told yet what it has. */
   get isStale(): boolean {
     return this.sending.isStale;
@@ -353,6 +398,11 @@ export class Stream implements Flow {
   resume(): void {
     this.sending.resume();
     if (!this.isClosed) this.owner.hasData(this);
+  }
+
+  /** There may be data to send, now that all before it is on its way. */
+  activate(): void {
+    this.owner.hasData(this);
   }
 
   /** The time for telling progress at leisure has come, or budget is free. */

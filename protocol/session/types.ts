@@ -1,6 +1,8 @@
 /** What sessions and streams say to their owner, and what the owner says to them. */
 import type { Code } from '../codes.js';
 import type { StreamClass } from '../link/frame.js';
+import type { Link } from '../link/link.js';
+import type { Trouble } from './lanes.js';
 import type { Session } from './session.js';
 import type { Stream } from './stream.js';
 
@@ -45,6 +47,8 @@ export interface SessionEvents {
   onHeld(session: Session): void;
   /** The session is over; its streams have been reset. */
   onDown(code: Code, session: Session): void;
+  /** The link does not answer, or is far slower than another one: its streams have moved, and one more is wanted. */
+  onTrouble?(link: Link, trouble: Trouble, session: Session): void;
   /** Something that the operator must know. */
   onAlarm(sentence: string): void;
 }

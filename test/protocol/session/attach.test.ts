@@ -66,7 +66,7 @@ test('the first link makes a session at both ends', () => {
 });
 
 test('two dials at once end in one session, and its streams hold', () => {
-  const { world } = echoing();
+  const { world } = echoing(limitsWith({ session: { links: 1 } }));
   world.admit({ delay: [5, 5] });
   world.admit({ delay: [5, 5] });
   world.timers.run(500);
@@ -234,7 +234,7 @@ test('one side alone lost the link: the other joins it on the new one', () => {
 });
 
 test('an old link makes way for a new one without a lost byte', () => {
-  const { world } = echoing(limitsWith({ session: { replaceAfterMs: 10_000 } }));
+  const { world } = echoing(limitsWith({ session: { links: 1, replaceAfterMs: 10_000 } }));
   world.admit({ delay: [5, 5] });
   world.timers.run(50);
   const e = open(world, 0);
@@ -266,6 +266,17 @@ test('two links when two are wanted; losing either is not noticed', () => {
     assert.equal([e.got, e.resets], [[1, 2, 3], []]);
     assert.ok(!world.nodes[0].events.includes('held'));
   }
+});
+
+test('whoever is never asked what its link is for does not wait for ever', () => {
+  const { world } = echoing();
+  const { links } = world.connect();
+  world.nodes[1].slot.linkAdmitted(links[1]);
+  world.timers.run(59_000);
+  assert.is(world.nodes[1].slot.waiting, 1);
+  world.timers.run(2_000);
+  assert.is(world.nodes[1].slot.waiting, 0);
+  assert.equal(closedCodes(world)[1], ['attach-failed']);
 });
 
 test('only so many links wait', () => {
@@ -389,6 +400,42 @@ test('CONFIRM without an attach, and an answer that was not asked for, are viola
     world.timers.run(50);
     assert.is(world.nodes[side].closed.at(-1)?.[0], 'protocol');
   }
+});
+
+test('an ATTACH that a slow link brings late is turned away without an alarm', () => {
+  const { world } = echoing();
+  world.admit();
+  world.timers.run(50);
+  // The deciding side gives this link up; what it said there is delivered when the session has gone on.
+  const slow = world.connect();
+  let late: Uint8Array | undefined;
+  slow.links[1].setHandler({ frame: (type, body) => void (type === FRAME.ATTACH && (late = body.slice())) });
+  world.nodes[0].slot.linkAdmitted(slow.links[0]);
+  world.timers.run(10_500);
+  world.admit();
+  world.timers.run(50);
+  assert.equal(linkCounts(world), [2, 2]);
+  const again = world.connect();
+  again.links[0].setHandler({ frame: () => undefined });
+  Object.assign(again.links[1].established, { handshakeHash: slow.links[0].established.handshakeHash });
+  world.nodes[1].slot.linkAdmitted(again.links[1]);
+  again.links[0].send(FRAME.ATTACH, late!);
+  world.timers.run(50);
+  assert.is(world.nodes[1].closed.at(-1)?.[0], 'attach-failed');
+  assert.equal([world.nodes[1].alarms, linkCounts(world)], [[], [2, 2]]);
+});
+
+test('links attached right behind each other, the later one faster: both stay', () => {
+  const { world } = echoing(limitsWith({ session: { links: 3 } }));
+  world.admit();
+  world.timers.run(50);
+  const slow = world.connect({ delay: [1, 1] });
+  const fast = world.connect();
+  for (const c of [slow, fast]) world.nodes[1].slot.linkAdmitted(c.links[1]);
+  for (const c of [slow, fast]) world.nodes[0].slot.linkAdmitted(c.links[0]);
+  world.timers.run(2_000);
+  assert.equal(linkCounts(world), [3, 3]);
+  assert.equal(closedCodes(world), [[], []]);
 });
 
 test('no answer to an attach: the link is given up and the next one tried', () => {

@@ -54,11 +54,35 @@ test('CONFIRM lost: the next attach is under the new secret and commits it', () 
   assert.equal([decider.epoch, other.epoch], [2, 2]);
 });
 
-test('CONFIRM that comes behind a later attach is refused', () => {
+test('CONFIRM that comes behind a later attach, on a link that the session went over, is taken', () => {
   const { decider, other } = pair();
   const late = attached(decider, other);
+  const later = attached(decider, other);
+  assert.ok(late());
+  assert.ok(later());
+  assert.ok(late(), 'also when the session has gone further since');
+  assert.equal([decider.epoch, other.epoch], [2, 2]);
+});
+
+test('CONFIRM of an attach that the session went past is refused', () => {
+  const { decider, other } = pair();
+  const l = link();
+  const dropped = other.accept(l, decider.attach(l))!;
   assert.ok(attached(decider, other)());
-  assert.is(late(), false);
+  assert.is(other.confirm(dropped.candidate), false);
+});
+
+test('an ATTACH that was right a moment ago is late, not forged, and opens nothing', () => {
+  const { decider, other } = pair();
+  const l = link();
+  const attach = decider.attach(l);
+  assert.ok(attached(decider, other)());
+  assert.is(other.accept(l, attach), undefined);
+  assert.ok(other.isLate(l, attach));
+  assert.not(other.isLate(link(), attach), 'the proof is of another link');
+  assert.not(other.isLate(l, { ...attach, proof: dice.bytes(32) }));
+  for (let i = 0; i < 2; i++) assert.ok(attached(decider, other)());
+  assert.not(other.isLate(l, attach), 'only so much of the past is kept');
 });
 
 test('a proof is of one link, one role, one epoch and one session', () => {

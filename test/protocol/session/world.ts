@@ -58,6 +58,8 @@ export interface WireOptions {
   readonly breaksAfter?: number;
   /** How it breaks: both ends hear of it, or neither does. */
   readonly breaksSilently?: boolean;
+  /** of the link on it; 0 if left out */
+  readonly rank?: number;
 }
 
 /** One direction of a wire: bytes come out in order, in other chunks, later. */
@@ -203,6 +205,7 @@ export class Node {
   readonly budget: ProcessBudget;
   readonly alarms: string[] = [];
   readonly events: string[] = [];
+  readonly troubles: string[] = [];
   readonly news: [number, Uint8Array][] = [];
   readonly closed: [Code, string, LinkEnd][] = [];
   onStream: NonNullable<NodeOptions['onStream']>;
@@ -249,6 +252,7 @@ export class Node {
       },
       onHeld: () => void this.events.push('held'),
       onDown: code => void this.events.push(`down ${code}`),
+      onTrouble: (link, trouble) => void this.troubles.push(`${link.id} ${trouble}`),
       onAlarm: sentence => void this.alarms.push(sentence),
     });
   }
@@ -288,6 +292,7 @@ export class World {
         primitives,
         limits: node.limits,
         id: this.linkId++,
+        rank: options.rank ?? 0,
         onClosed: (code, sentence, by) => void node.closed.push([code, sentence, by]),
       });
       wire.connect(side, link);
