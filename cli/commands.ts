@@ -36,10 +36,11 @@ export const COMMANDS: readonly Spec[] = [
     json: true,
     options: command => {
       exclusive(command, 'listen', 'no-listen');
+      exclusive(command, 'advertise', 'no-listen');
       command
         .option('--name <NAME>', 'name of this node, unique in its network')
         .option('--listen <HOST:PORT>', 'listen for links there (repeatable)', collect)
-        .option('--no-listen', 'do not listen: this node only dials')
+        .option('--no-listen', 'do not listen: this node is reached by the links that it opens itself')
         .option(
           '--advertise <ADDR>',
           'tell other nodes this address instead: HOST:PORT, ws://…, wss://… (repeatable)',
@@ -47,6 +48,11 @@ export const COMMANDS: readonly Spec[] = [
         )
         .option('--join <TOKEN>', 'join the network of this invite; - reads it from standard input, @FILE from a file')
         .option('--no-mdns', 'neither announce this node on the LAN nor look for others there')
+        .option('--links <N>', 'links kept up with each other node, 1 to 8')
+        .option(
+          '--proxy <URL>',
+          'dial through this HTTP proxy: http://HOST:PORT, https://HOST:PORT; none: through none',
+        )
         .option('--detach', 'return as soon as it listens and, with --join, has joined');
     },
     run: async (context, _, options, command) => (await import('./commands/up.js')).up(context, options, command),

@@ -28,6 +28,19 @@ export function parseCount(text: string, what: string, min: number, max: number)
   return value;
 }
 
+/** A proxy as an argument, which anybody on the host may read: user name and password have no place there. */
+export function withoutCredentials(proxy: string): string {
+  if (proxy.includes('@'))
+    throw new WarrenError(
+      'bad-value',
+      'the proxy has a user name or password in it, which everybody on this host could read',
+      {
+        hint: 'write it into the config as node.proxy: http://USER:PASSWORD@HOST:PORT, or set HTTPS_PROXY',
+      },
+    );
+  return proxy;
+}
+
 /**
  * The daemon does not run in the caller's folder, so a relative unix:PATH is made absolute here. Everything else is
  * judged by the daemon.

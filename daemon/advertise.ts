@@ -6,7 +6,7 @@ import { formatHostPort, isUnspecified, parseListen } from './transport/address.
 type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
 
 /**
- * @param configured `node.advertise`; if there is any, nothing else is told
+ * @param configured `node.advertise`; if there is any, nothing else is told. A node that does not listen tells none
  * @param bound HOST:PORT with real ports, as the listeners are bound
  * @returns at most 16 addresses, in the order in which others should try them
  */
@@ -15,6 +15,7 @@ export function addressesToTell(
   bound: readonly string[],
   interfaces: Interfaces = networkInterfaces(),
 ): string[] {
+  if (bound.length === 0) return [];
   const told = configured.length > 0 ? configured : bound.flatMap(listen => reachable(listen, interfaces));
   return [...new Set(told)].slice(0, MAX_ADDRESSES);
 }

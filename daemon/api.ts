@@ -38,6 +38,7 @@ import type { Config, ServiceConfig } from './config/types.js';
 import { collectGarbage } from './observe/collect.js';
 import { errorFields, type LogLevel } from './observe/log.js';
 import { linkInfo, isoTime, peerInfos } from './peers/peer-info.js';
+import { proxyState } from './transport/proxy-choice.js';
 import { instancesView, serviceKey, servicesView } from './services/index.js';
 import { VERSION } from './version.js';
 
@@ -92,6 +93,7 @@ export class Api implements AdminApi {
       listen: boundAddresses(parts),
       advertise: ownAddresses(parts),
       mdns: config.node.mdns,
+      proxy: proxyState(config.node.proxy, process.env).shown,
       peers: this.peerList(),
       services: parts.exposed.list(),
       tunnels: parts.tunnels.list(),
@@ -105,12 +107,14 @@ export class Api implements AdminApi {
   }
 
   private warnings(): string[] {
-    const { network, alarms, tunnels } = this.parts;
+    const { network, alarms, tunnels, config } = this.parts;
     const own = network.trust.judge(network.nodeId);
+    const { problem } = proxyState(config.node.proxy, process.env);
     return [
       ...alarms,
       ...(own.verdict === 'admitted' ? [] : [`this node: ${own.sentence}`]),
       ...this.nameWarning(),
+      ...(problem === undefined ? [] : [`no link can be dialed: ${problem.message}`]),
       ...tunnels
         .list()
         .flatMap(t => (t.state === 'failed' ? [`tunnel ${t.service}: ${t.problem ?? 'not bound'}`] : [])),

@@ -178,6 +178,7 @@ class App {
       timers,
       log,
       suite: this.parts.suite(),
+      proxy: this.parts.proxy,
       ...(signal === undefined ? {} : { signal }),
     });
     log.info(

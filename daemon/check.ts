@@ -5,6 +5,7 @@ import { equal } from '../protocol/bytes.js';
 import { nodeIdText } from '../protocol/identity/node-id.js';
 import { permissionProblems } from './home/home.js';
 import { doctorChecks, type DoctorInput } from './observe/doctor.js';
+import { proxyInput } from './observe/proxy-input.js';
 import { boundAddresses, type Parts } from './parts.js';
 
 /** @returns all checks in a fixed order, the good ones too */
@@ -15,6 +16,7 @@ export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]>
 function inputOf(parts: Parts): DoctorInput {
   const { paths, timers, network } = parts;
   const problem = configProblem(parts);
+  const proxy = proxyInput(parts.config.node.proxy, process.env, paths.config);
   const head = network.trust.head(network.nodeId);
   return {
     platform: process.platform,
@@ -30,6 +32,7 @@ function inputOf(parts: Parts): DoctorInput {
     },
     freeBytes: freeBytes(paths.root),
     ports: boundAddresses(parts).map(listen => ({ listen, state: 'bound' as const })),
+    ...(proxy === undefined ? {} : { proxy }),
     daemonPid: process.pid,
   };
 }
@@ -82,7 +85,9 @@ function grantChecks({ network }: Parts): DoctorCheck[] {
   return [{ name: 'grant', state: 'problem', message: judgement.sentence, hint }];
 }
 
-function peerChecks({ network, peers }: Parts): DoctorCheck[] {
+function peerChecks(parts: Parts): DoctorCheck[] {
+  const { network, peers } = parts;
+  const isOutboundOnly = boundAddresses(parts).length === 0;
   const others = network.trust.members().filter(member => !equal(member.node, network.nodeId));
   if (others.length === 0)
     return [{ name: 'peers', state: 'ok', message: 'this node is alone in its network: warren invite' }];
@@ -91,6 +96,13 @@ function peerChecks({ network, peers }: Parts): DoctorCheck[] {
     const peer = peers.get(nodeIdText(member.node));
     if (peer?.connected === true) return { name, state: 'ok', message: 'connected' };
     const addresses = peer === undefined ? [] : peers.addressesOf(peer);
+    if (addresses.length === 0 && isOutboundOnly)
+      return {
+        name,
+        state: 'warning',
+        message: 'not connected; it is outbound only, as this node is, so neither can dial the other',
+        hint: 'let one of the two listen',
+      };
     if (addresses.length === 0)
       return {
         name,

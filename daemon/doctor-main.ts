@@ -13,11 +13,12 @@ import { permissionProblems } from './home/home.js';
 import { runningPid } from './home/lock.js';
 import { homeOf, homePaths, type HomePaths } from './home/paths.js';
 import { doctorChecks, type DoctorInput, type PortInput } from './observe/doctor.js';
+import { proxyInput, type ProxyInput } from './observe/proxy-input.js';
 import { parseListen } from './transport/address.js';
 
 async function gather(paths: HomePaths): Promise<DoctorInput> {
   const exists = fs.existsSync(paths.root);
-  const { listen, problem } = readListen(paths);
+  const { listen, proxy, problem } = readNode(paths);
   const pid = exists ? await runningPid(paths).catch(() => undefined) : undefined;
   return {
     platform: process.platform,
@@ -29,6 +30,7 @@ async function gather(paths: HomePaths): Promise<DoctorInput> {
     clock: { now: Date.now(), ...newestFile(paths) },
     ...freeBytes(paths.root),
     ports: await Promise.all(listen.map(checkPort)),
+    ...(proxy === undefined ? {} : { proxy }),
     ...(pid === undefined ? {} : { daemonPid: pid }),
   };
 }
@@ -51,9 +53,17 @@ function told(check: () => readonly WarrenError[]): readonly Complaint[] {
   }
 }
 
-function readListen(paths: HomePaths): { readonly listen: readonly string[]; readonly problem?: Complaint } {
+interface NodeInput {
+  readonly listen: readonly string[];
+  readonly proxy?: ProxyInput | undefined;
+  readonly problem?: Complaint;
+}
+
+/** The environment is that of the shell, which a daemon that is started here would have too. */
+function readNode(paths: HomePaths): NodeInput {
   try {
-    return { listen: loadConfig(paths.config).node.listen };
+    const { listen, proxy } = loadConfig(paths.config).node;
+    return { listen, proxy: proxyInput(proxy, process.env, paths.config) };
   } catch (error) {
     return { listen: DEFAULT_LISTEN, problem: complaint(error) };
   }

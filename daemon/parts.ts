@@ -22,7 +22,9 @@ import { Network } from './peers/network.js';
 import { Peers } from './peers/peers.js';
 import { Ports } from './ports.js';
 import { Connections, ExposedServices, SocketCount, Tunnels } from './services/index.js';
+import type { ProxyChooser } from './transport/dial.js';
 import type { Listener } from './transport/listener.js';
+import { proxyFor } from './transport/proxy-choice.js';
 import type { NodeTimers } from './transport/timers.js';
 
 /** Everything that a running daemon holds; the rooms themselves never see it. */
@@ -44,6 +46,8 @@ export interface Parts {
   readonly ports: Ports;
   readonly alarms: string[];
   readonly suite: () => AeadName;
+  /** the proxy through which a node is dialed, as the config and the environment say now */
+  readonly proxy: ProxyChooser;
   config: Config;
   listeners: readonly Listener[];
   state: Status['state'];
@@ -63,9 +67,10 @@ export interface Ingredients {
 }
 
 /** The limits of links and sessions as the config sets them. */
-function sessionLimits({ limits }: Config): SessionLimits {
+function sessionLimits({ limits, node }: Config): SessionLimits {
   return limitsWith({
     session: {
+      links: node.links,
       graceMs: limits.graceSeconds * 1000,
       streams: limits.streamsPerPeer,
       replaceAfterMs: REPLACEABLE * limits.linkSeconds * 1000,
@@ -136,6 +141,7 @@ export function assemble(given: Ingredients): Parts {
     budget,
     linkMs: linkSeconds * 1000,
     suite: () => parts.suite(),
+    proxy: target => parts.proxy(target),
     isRemoved: id => removed(files).has(id),
     onStream: (stream, request, peer) => {
       const caller = mesh.caller(peer);
@@ -173,6 +179,7 @@ export function assemble(given: Ingredients): Parts {
     ports: new Ports(files),
     alarms,
     suite: () => parts.config.node.suite ?? 'AESGCM',
+    proxy: target => proxyFor(target, parts.config.node.proxy, process.env),
     config,
     listeners: [],
     state: 'ready',

@@ -94,6 +94,8 @@ async function optionValues(option: Option, ask: Ask): Promise<readonly Candidat
     case 'allow':
     case 'deny':
       return nodes(ask);
+    case 'links':
+      return ['1', '2', '4', '8'].map(count => [count, '']);
     case 'ttl':
       return ['15m', '1h', '1d'].map(time => [time, '']);
     default:

@@ -78,7 +78,7 @@ function head(context: Context, reply: Status): string[] {
     ...node.tags.map(tag => `tag:${tag}`),
     ...(node.grantExpires === null ? [] : [`grant for ${formatUntil(node.grantExpires, world.now())} more`]),
   ];
-  const listens = reply.listen.length === 0 ? 'nowhere (dials only)' : reply.listen.join(', ');
+  const listens = reply.listen.length === 0 ? 'nowhere (outbound only)' : reply.listen.join(', ');
   return [
     `${colour.bold(clean(node.name))}  ${reply.state === 'ready' ? colour.green('ready') : colour.yellow(reply.state)}`,
     field('node', [shortId(node.id), ...standing].join(', ')),
@@ -87,6 +87,7 @@ function head(context: Context, reply: Status): string[] {
     ...(reply.advertise.length === 0 || reply.advertise.join() === reply.listen.join()
       ? []
       : [field('tells', reply.advertise.join(', '))]),
+    ...(reply.proxy === null ? [] : [field('dials', `through ${reply.proxy}`)]),
     field(
       'daemon',
       `${reply.version}, pid ${reply.pid}, up ${formatSince(reply.since, world.now())}, home ${reply.home}`,

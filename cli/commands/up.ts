@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { StartRequest, Status } from '../../protocol/admin/contract.js';
+import { MAX_LINKS, type StartRequest, type Status } from '../../protocol/admin/contract.js';
 import { Ended, interrupted, type Context, type Options } from '../context.js';
 import {
   DaemonProcess,
@@ -20,7 +20,7 @@ import { shortId } from '../output/format.js';
 import { clean } from '../output/text.js';
 import { adminSocket } from '../home.js';
 import { readToken } from '../token.js';
-import { absoluteUnix } from '../values.js';
+import { absoluteUnix, parseCount, withoutCredentials } from '../values.js';
 import { joined } from './join.js';
 
 export async function up(context: Context, options: Options, command: Command): Promise<void> {
@@ -42,6 +42,8 @@ async function startRequest(
     command.getOptionValueSource(name) === 'cli' ? (options[name] as T) : undefined;
   const listen = given<readonly string[] | false>('listen');
   const join = given<string>('join');
+  const links = given<string>('links');
+  const proxy = given<string>('proxy');
   return {
     kind: 'start',
     home,
@@ -50,6 +52,8 @@ async function startRequest(
     ...(listen === false ? { noListen: true } : { listen: listen?.map(address => absoluteUnix(address, world.cwd)) }),
     advertise: given<readonly string[]>('advertise'),
     mdns: given<boolean>('mdns'),
+    links: links === undefined ? undefined : parseCount(links, 'number of links', 1, MAX_LINKS),
+    proxy: proxy === undefined ? undefined : withoutCredentials(proxy),
     join: join === undefined ? undefined : await readToken(world, join),
   };
 }
@@ -143,11 +147,12 @@ function tellReady(context: Context, { status, joined: reply }: Ready, foregroun
 function card(context: Context, status: Status, foreground: boolean): string {
   const { talkColour: colour } = context;
   const field = (name: string, value: string): string => `  ${colour.dim(name.padEnd(9))}  ${value}`;
-  const listens = status.listen.length === 0 ? 'nowhere (dials only)' : status.listen.join(', ');
+  const listens = status.listen.length === 0 ? 'nowhere (outbound only)' : status.listen.join(', ');
   return [
     `${colour.bold(clean(status.node.name))} is up  ${colour.dim(`(warren ${clean(status.version)}, pid ${status.pid})`)}`,
     field('node', clean(shortId(status.node.id))),
     field('listens', clean(listens)),
+    ...(status.proxy === null ? [] : [field('dials', `through ${clean(status.proxy)}`)]),
     field('home', clean(status.home)),
     ...(status.node.admin
       ? [field('invite', `${context.command('invite')}  ${colour.dim('lets another host in')}`)]

@@ -1,6 +1,7 @@
 /** What differs between two configs, as a list of changes: pure. */
 import { isDeepStrictEqual } from 'node:util';
 import { foldName } from '../../protocol/identity/names.js';
+import { showProxySetting } from '../transport/proxy-choice.js';
 import type { Limits } from './limits.js';
 import type { Config, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
 
@@ -35,7 +36,7 @@ export type Change =
   | (Told & { readonly area: 'peers'; readonly before: readonly string[]; readonly after: readonly string[] });
 
 /** Keys of `node` that a running daemon takes over; the others need a restart, and so do all limits. */
-const LIVE_NODE_KEYS: ReadonlySet<keyof NodeConfig> = new Set(['advertise', 'relay', 'suite', 'logLevel']);
+const LIVE_NODE_KEYS: ReadonlySet<keyof NodeConfig> = new Set(['advertise', 'proxy', 'relay', 'suite', 'logLevel']);
 
 /** @returns removals first, so that a port or a name is free before it is taken; then changes, then what is new */
 export function diffConfig(before: Config, after: Config): readonly Change[] {
@@ -57,6 +58,7 @@ export function runningConfig(before: Config, after: Config): Config {
   const node: NodeConfig = {
     ...before.node,
     advertise: after.node.advertise,
+    proxy: after.node.proxy,
     relay: after.node.relay,
     suite: after.node.suite,
     logLevel: after.node.logLevel,
@@ -79,7 +81,7 @@ function nodeChanges(before: NodeConfig, after: NodeConfig): Change[] {
       before: before[key],
       after: after[key],
       restart,
-      sentence: `node.${key} is now ${told(after[key])}`,
+      sentence: `node.${key} is now ${key === 'proxy' ? toldProxy(before.proxy, after.proxy) : told(after[key])}`,
     };
   });
 }
@@ -122,6 +124,14 @@ function entryChanges<Area extends 'service' | 'tunnel', T>(
 function keysOf<T extends object>(before: T, after: T): (keyof T & string)[] {
   const keys = new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof T & string>;
   return [...keys].filter(key => !isDeepStrictEqual(before[key], after[key]));
+}
+
+/** Credentials are not told; that they have changed is. */
+function toldProxy(before: string | undefined, after: string | undefined): string {
+  if (after === undefined) return 'left to the environment';
+  const shown = showProxySetting(after);
+  const isSame = before !== undefined && showProxySetting(before) === shown;
+  return isSame ? `${shown} with other credentials` : shown;
 }
 
 function told(value: unknown): string {

@@ -32,6 +32,8 @@ export interface NodeEdit {
   readonly advertise?: readonly string[];
   readonly mdns?: boolean;
   readonly relay?: boolean;
+  readonly links?: number;
+  readonly proxy?: string;
 }
 
 /** Adds or replaces a service; an entry of the same name in other case is the same. */

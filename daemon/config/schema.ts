@@ -3,6 +3,7 @@
  * as Map, so that no name is special) and names the place of the first problem; load.ts turns the place into a line.
  */
 import * as v from 'valibot';
+import { MAX_LINKS } from '../../protocol/admin/contract.js';
 import type { WarrenError } from '../../protocol/errors.js';
 import {
   checkNodeName,
@@ -13,10 +14,12 @@ import {
   isVersionText,
   MAX_TAGS,
 } from '../../protocol/identity/names.js';
+import { DEFAULT_LIMITS as LINK_LIMITS } from '../../protocol/limits.js';
 import { LOG_LEVELS } from '../observe/log.js';
 import { MAX_RULE_ENTRIES, MAX_SERVICES } from '../services/limits.js';
 import { parseWho } from '../services/policy.js';
 import { parseAddress, parseListen, parseTarget, parseTunnelListen } from '../transport/address.js';
+import { checkProxySetting } from '../transport/proxy-choice.js';
 import { DEFAULT_LIMITS, LIMIT_RULES, parseLimit, type LimitName, type Limits } from './limits.js';
 import { didYouMean } from './suggest.js';
 import type { Config, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
@@ -41,6 +44,7 @@ export const DEFAULT_LISTEN: readonly string[] = ['0.0.0.0:7667'];
 export const DEFAULT_TUNNEL_LISTEN: readonly string[] = ['127.0.0.1:0'];
 
 const MAX_TUNNELS = 1024;
+const DEFAULT_LINKS = LINK_LIMITS.session.links;
 
 const SECTIONS = ['node', 'services', 'tunnels', 'peers', 'limits'] as const;
 
@@ -75,6 +79,14 @@ const flag = v.boolean('must be true or false\nwrite true or false');
 const portText = v.pipe(
   v.union([v.string(), v.number()], 'must be text\nwrite PORT, HOST:PORT or unix:PATH'),
   v.transform(String),
+);
+
+const linkWords = `must be a whole number from 1 to ${MAX_LINKS}\n${DEFAULT_LINKS} is the usual one`;
+const linkCount = v.pipe(
+  v.number(linkWords),
+  v.integer(linkWords),
+  v.minValue(1, linkWords),
+  v.maxValue(MAX_LINKS, linkWords),
 );
 
 const nameText = v.pipe(text, ruled(checkNodeName));
@@ -116,6 +128,8 @@ const nodeFields = {
   listen: v.optional(listOf(listenText)),
   advertise: v.optional(listOf(addressText)),
   mdns: v.optional(flag),
+  links: v.optional(linkCount),
+  proxy: v.optional(v.pipe(text, ruled(checkProxySetting))),
   relay: v.optional(flag),
   suite: v.optional(
     v.picklist(['ChaChaPoly', 'AESGCM'], 'must be ChaChaPoly or AESGCM\nleave it out to let the daemon choose'),
@@ -151,6 +165,8 @@ function checkNode(value: unknown): NodeConfig {
     listen: fields.listen ?? DEFAULT_LISTEN,
     advertise: fields.advertise ?? [],
     mdns: fields.mdns ?? true,
+    links: fields.links ?? DEFAULT_LINKS,
+    proxy: fields.proxy,
     relay: fields.relay ?? false,
     suite: fields.suite,
     logLevel: fields.logLevel ?? 'info',

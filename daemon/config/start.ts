@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { StartRequest } from '../../protocol/admin/contract.js';
 import { isNodeName, MAX_NAME } from '../../protocol/identity/names.js';
+import { showProxySetting } from '../transport/proxy-choice.js';
 import { setNode, type Edit, type NodeEdit } from './edit.js';
 import type { Config } from './types.js';
 
@@ -16,10 +17,18 @@ export function startEdits(config: Config, start: StartRequest, hostname: string
     ...(listen === undefined ? {} : { listen }),
     ...(start.advertise === undefined ? {} : { advertise: start.advertise }),
     ...(start.mdns === undefined ? {} : { mdns: start.mdns }),
+    ...(start.links === undefined ? {} : { links: start.links }),
+    ...(start.proxy === undefined ? {} : { proxy: keepCredentials(config.node.proxy, start.proxy) }),
   };
   const named = flags.name !== undefined || config.node.name !== undefined;
   const wanted: NodeEdit = named ? flags : { name: nameFor(hostname), ...flags };
   return setNode(wanted).filter(edit => !isDeepStrictEqual(config.node[edit.key as keyof NodeEdit], edit.value));
+}
+
+/** The flag cannot hold credentials: the config's stay when it names the same proxy. */
+function keepCredentials(before: string | undefined, flag: string): string {
+  const wanted = showProxySetting(flag);
+  return before !== undefined && showProxySetting(before) === wanted ? before : flag;
 }
 
 /** A node's name out of a host's name. */

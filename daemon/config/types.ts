@@ -13,6 +13,10 @@ export interface NodeConfig {
   /** HOST:PORT, ws:// or wss://; empty: what the listeners give */
   readonly advertise: readonly string[];
   readonly mdns: boolean;
+  /** links kept up with each peer, 1 to 8 */
+  readonly links: number;
+  /** http:// or https://, credentials allowed; `none`: no proxy; undefined: what HTTPS_PROXY says. A secret: see showProxySetting */
+  readonly proxy: string | undefined;
   /** carries links of other members through this node */
   readonly relay: boolean;
   /** which AEAD this node picks when it dials; undefined: its own choice */

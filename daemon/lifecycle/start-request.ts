@@ -24,6 +24,8 @@ const schema: v.GenericSchema<unknown, StartRequest> = v.object({
   noListen: v.optional(v.boolean()),
   advertise: v.optional(v.array(text)),
   mdns: v.optional(v.boolean()),
+  links: v.optional(v.number()),
+  proxy: v.optional(text),
   join: v.optional(text),
 });
 

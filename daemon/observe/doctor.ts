@@ -4,6 +4,7 @@
  */
 import type { DoctorCheck } from '../../protocol/admin/contract.js';
 import { maxSocketPath } from '../../protocol/admin/home.js';
+import type { ProxyInput } from './proxy-input.js';
 
 export interface DoctorInput {
   readonly platform: string;
@@ -18,7 +19,10 @@ export interface DoctorInput {
   readonly clock: ClockInput;
   /** free bytes on the file system of the home; undefined: not known */
   readonly freeBytes?: number;
+  /** empty: this node does not listen */
   readonly ports: readonly PortInput[];
+  /** undefined: links are dialed directly */
+  readonly proxy?: ProxyInput;
   readonly daemonPid?: number;
 }
 
@@ -59,7 +63,8 @@ export function doctorChecks(input: DoctorInput): readonly DoctorCheck[] {
     socketCheck(input),
     clockCheck(input.clock),
     ...diskCheck(input),
-    ...input.ports.map(portCheck),
+    ...portChecks(input.ports),
+    ...proxyChecks(input.proxy),
   ];
 }
 
@@ -162,6 +167,22 @@ function diskCheck({ freeBytes }: DoctorInput): readonly DoctorCheck[] {
       'free some space',
     ),
   ];
+}
+
+function portChecks(ports: readonly PortInput[]): readonly DoctorCheck[] {
+  if (ports.length > 0) return ports.map(portCheck);
+  return [check('port', 'ok', 'outbound only: this node does not listen, and is reached by the links that it opens')];
+}
+
+function proxyChecks(proxy: ProxyInput | undefined): readonly DoctorCheck[] {
+  if (proxy === undefined) return [];
+  const { shown, source, problem, openFile } = proxy;
+  if (problem !== undefined)
+    return [check('proxy', 'problem', `no link can be dialed: ${problem.message}`, problem.hint)];
+  const way = `links are dialed through ${shown ?? 'a proxy'} (${source ?? 'config'})`;
+  if (openFile === undefined) return [check('proxy', 'ok', way)];
+  const message = `${way}, and others can read its user name and password in ${openFile}`;
+  return [check('proxy', 'warning', message, `run: chmod 600 ${openFile}`)];
 }
 
 function portCheck({ listen, state, problem }: PortInput): DoctorCheck {

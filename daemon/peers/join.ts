@@ -12,7 +12,8 @@ import { CLOCK_TOLERANCE_MS } from '../../protocol/identity/grant.js';
 import { decodeInvite, type Invite } from '../../protocol/identity/invite.js';
 import { nodeIdText } from '../../protocol/identity/node-id.js';
 import type { Log } from '../observe/log.js';
-import { dial, type DialTls } from '../transport/dial.js';
+import { dial, type ProxyChooser } from '../transport/dial.js';
+import type { DialTls } from '../transport/tls.js';
 import type { Network } from './network.js';
 import type { Peers } from './peers.js';
 
@@ -24,6 +25,7 @@ export interface JoinOptions {
   readonly log: Log;
   readonly suite: AeadName;
   readonly tls?: DialTls;
+  readonly proxy?: ProxyChooser;
   readonly signal?: AbortSignal;
 }
 
@@ -69,7 +71,7 @@ function checkBeforeJoining(invite: Invite, network: Network): string | undefine
 
 /** Tries the invite's addresses in turn; what the inviter itself decides is final. */
 async function dialInviter(invite: Invite, options: JoinOptions): Promise<void> {
-  const { primitives, network, peers, timers, log, suite, tls, signal } = options;
+  const { primitives, network, peers, timers, log, suite, tls, proxy, signal } = options;
   const psk = pskKeys(primitives, { secret: invite.secret, kind: 'invite' });
   const candidate = network.candidate(invite.network);
   let last: unknown;
@@ -85,6 +87,7 @@ async function dialInviter(invite: Invite, options: JoinOptions): Promise<void> 
         timers,
         log,
         ...(tls === undefined ? {} : { tls }),
+        ...(proxy === undefined ? {} : { proxy }),
         ...(signal === undefined ? {} : { signal }),
       });
       await peers.arrive(newLink, candidate.admission, () => network.adopt(candidate));

@@ -294,7 +294,7 @@ export class Network {
       });
     if (addresses.length === 0)
       throw new WarrenError('bad-value', 'This node has no address at which another host could reach it.', {
-        hint: 'Let it listen (warren up --listen HOST:PORT) or name one (warren up --advertise ADDR).',
+        hint: "Let it listen (warren up --listen HOST:PORT), or invite from an admin's node that does.",
       });
     const { primitives, timers, random } = this.options;
     const before = this.invites.exportState();

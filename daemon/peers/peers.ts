@@ -25,7 +25,8 @@ import {
 } from '../../protocol/session/index.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
-import { dial, type DialTls } from '../transport/dial.js';
+import { dial, type ProxyChooser } from '../transport/dial.js';
+import type { DialTls } from '../transport/tls.js';
 import { parseAddress } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
@@ -59,6 +60,8 @@ export interface PeersOptions {
   readonly onChange: () => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
   readonly tls?: DialTls;
+  /** asked at each dial, since the config may change it */
+  readonly proxy?: ProxyChooser;
 }
 
 export class Peers {
@@ -276,7 +279,7 @@ export class Peers {
     address: string,
     wish: { readonly expect?: NodeId; readonly signal?: AbortSignal },
   ): Promise<Peer> {
-    const { network, timers, log, tls } = this.options;
+    const { network, timers, log, tls, proxy } = this.options;
     const newLink = await dial({
       address,
       context: network.context(),
@@ -286,6 +289,7 @@ export class Peers {
       log,
       ...wish,
       ...(tls === undefined ? {} : { tls }),
+      ...(proxy === undefined ? {} : { proxy }),
     });
     return this.arrive(newLink, network.admission());
   }

@@ -3,11 +3,10 @@
  *
  * HOST:PORT is tried as a raw link first. If what answers there is no warren (it closes, stays silent, or sends
  * something else) the same HOST:PORT is tried as WebSocket, since a web server may stand in front. ws:// and wss:// go
- * to WebSocket directly. One deadline covers everything, the look-up of the name included.
+ * to WebSocket directly. Where a proxy is set, every connection goes through it (proxy.ts), and it is the proxy that looks
+ * the name up. One deadline covers everything, the look-up of the name included.
  */
 import type { Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
-import { isIP } from 'node:net';
 import { WebSocket } from 'ws';
 import type { Code } from '../../protocol/codes.js';
 import type { Timers } from '../../protocol/clock.js';
@@ -19,11 +18,15 @@ import type { HandshakeContext, PskKeys } from '../../protocol/handshake/types.j
 import type { NodeId } from '../../protocol/identity/node-id.js';
 import { EMPTY } from '../../protocol/bytes.js';
 import type { Log } from '../observe/log.js';
-import { formatAddress, parseAddress, type Address } from './address.js';
+import { formatAddress, parseAddress, type Address, type HostPort } from './address.js';
 import { connectAny, resolveHost } from './connect.js';
 import { drive, type Outcome } from './drive.js';
+import { formatProxy, type Proxy } from './proxy-choice.js';
+import { ProxyPath } from './proxy.js';
 import { reasonOf } from './reasons.js';
+import { Scope } from './scope.js';
 import { TcpTransport } from './tcp.js';
+import { startTls, type DialTls } from './tls.js';
 import type { NewLink, Transport } from './transport.js';
 import { WS_CLIENT_OPTIONS, WebSocketTransport } from './websocket.js';
 
@@ -32,13 +35,8 @@ export const DIAL_DEADLINE_MS = 10_000;
 /** How long a connection may stay silent after message 1 before WebSocket is tried, ms. */
 export const RAW_ANSWER_MS = 3_000;
 
-/** For servers whose certificate the system does not know. */
-export interface DialTls {
-  /** PEM, instead of the system's authorities */
-  readonly ca?: string | Buffer | readonly (string | Buffer)[];
-  /** false: take any certificate; the handshake inside proves the peer all the same */
-  readonly rejectUnauthorized?: boolean;
-}
+/** @returns undefined: dial the target directly */
+export type ProxyChooser = (target: HostPort) => Proxy | undefined;
 
 export interface DialOptions {
   /** HOST:PORT, ws://… or wss://… */
@@ -53,6 +51,8 @@ export interface DialOptions {
   readonly log: Log;
   readonly signal?: AbortSignal;
   readonly tls?: DialTls;
+  /** the proxy through which a target is reached; throws when what is set is none. Left out: everything directly */
+  readonly proxy?: ProxyChooser;
   /** default DIAL_DEADLINE_MS */
   readonly deadlineMs?: number;
   /** default RAW_ANSWER_MS */
@@ -60,79 +60,45 @@ export interface DialOptions {
 }
 
 /**
- * @throws WarrenError `bad-value` (the address) · `unreachable` (no answer, not a warren, not the wanted node; given up)
- *   · `timeout` · `version` · what the handshake ended with
+ * @throws WarrenError `bad-value` (the address, or the proxy's) · `unreachable` (no answer, not a warren, not the wanted
+ *   node, no way through the proxy; given up) · `timeout` · `version` · what the handshake ended with
  */
 export async function dial(options: DialOptions): Promise<NewLink> {
+  const { timers, signal, log } = options;
   const address = parseAddress(options.address);
-  const scope = new Scope(options, formatAddress(address));
+  const name = formatAddress(address);
+  const proxy = options.proxy?.(address);
+  const scope = new Scope({
+    name: proxy === undefined ? name : `${name} (through the proxy ${formatProxy(proxy)})`,
+    deadlineMs: options.deadlineMs ?? DIAL_DEADLINE_MS,
+    timers,
+    signal,
+  });
   try {
     scope.signal.throwIfAborted();
-    const addresses = await resolveHost(address.host, scope.signal);
-    if (address.kind !== 'tcp') return await overWebSocket(options, address, addresses, scope);
-    const raw = await overTcp(options, address, addresses, scope);
+    const connect = await wayTo(address, proxy, options, scope);
+    if (address.kind !== 'tcp') return await overWebSocket(options, address, connect, scope);
+    const raw = await overTcp(options, connect, scope);
     if (raw.link !== undefined) return raw.link;
     const path: Address = { ...address, kind: 'ws', path: '/' };
-    options.log.debug('dial-fallback', { address: scope.name, reason: raw.why }, 'No raw link; trying WebSocket.');
-    return await overWebSocket(options, path, addresses, scope);
+    log.debug('dial-fallback', { address: name, reason: raw.why }, 'No raw link; trying WebSocket.');
+    return await overWebSocket(options, path, connect, scope);
   } finally {
     scope.end();
   }
 }
 
-/** Everything that one call has open ends with it: by its deadline, by the caller's signal, or because it is done. */
-class Scope {
-  private readonly abort = new AbortController();
-  private readonly deadline;
-  private readonly callerAborted = (): void => this.giveUp('unreachable', `Dialing ${this.name} was given up.`);
+/** A new connection at each call, with the target behind it. */
+type Connect = () => Promise<Socket>;
 
-  constructor(
-    private readonly options: DialOptions,
-    readonly name: string,
-  ) {
-    const ms = options.deadlineMs ?? DIAL_DEADLINE_MS;
-    this.deadline = options.timers.after(ms, () => this.giveUp('timeout', `${name} did not answer in ${ms / 1000} s.`));
-    if (options.signal?.aborted) this.callerAborted();
-    else options.signal?.addEventListener('abort', this.callerAborted);
+async function wayTo(target: HostPort, proxy: Proxy | undefined, options: DialOptions, scope: Scope): Promise<Connect> {
+  const { timers, tls } = options;
+  if (proxy !== undefined) {
+    const path = new ProxyPath({ proxy, target, timers, tls });
+    return () => path.connect(scope);
   }
-
-  get signal(): AbortSignal {
-    return this.abort.signal;
-  }
-
-  end(): void {
-    this.deadline.cancel();
-    this.options.signal?.removeEventListener('abort', this.callerAborted);
-  }
-
-  /** Runs `begin`; destroys `socket` and rejects if the scope ends first. */
-  async within<T>(
-    socket: Socket,
-    begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
-  ): Promise<T> {
-    const { signal } = this;
-    let aborted: () => void = () => undefined;
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        aborted = () => reject(signal.reason);
-        if (signal.aborted) aborted();
-        else {
-          signal.addEventListener('abort', aborted);
-          begin(resolve, reject);
-        }
-      });
-    } catch (error) {
-      socket.on('error', () => undefined);
-      socket.destroy();
-      throw error;
-    } finally {
-      signal.removeEventListener('abort', aborted);
-    }
-  }
-
-  private giveUp(code: 'timeout' | 'unreachable', sentence: string): void {
-    this.abort.abort(new WarrenError(code, sentence));
-  }
+  const addresses = await resolveHost(target.host, scope.signal);
+  return () => connectAny(addresses, target.port, timers, scope.signal);
 }
 
 /** What a handshake may end with although the other end is a warren; anything else may be a web server. */
@@ -148,13 +114,8 @@ const FROM_A_WARREN: ReadonlySet<Code | undefined> = new Set<Code>([
 type RawResult =
   { readonly link: NewLink; readonly why?: undefined } | { readonly link?: undefined; readonly why: string };
 
-async function overTcp(
-  options: DialOptions,
-  address: Address,
-  addresses: readonly string[],
-  scope: Scope,
-): Promise<RawResult> {
-  const socket = await connectAny(addresses, address.port, options.timers, scope.signal);
+async function overTcp(options: DialOptions, connect: Connect, scope: Scope): Promise<RawResult> {
+  const socket = await connect();
   const transport = new TcpTransport(socket, options.timers);
   const initiator = new Initiator(options.context, options);
   transport.write([initiator.preface, initiator.first()]);
@@ -166,14 +127,9 @@ async function overTcp(
   return { why: outcome.why };
 }
 
-async function overWebSocket(
-  options: DialOptions,
-  address: Address,
-  addresses: readonly string[],
-  scope: Scope,
-): Promise<NewLink> {
-  const tcp = await connectAny(addresses, address.port, options.timers, scope.signal);
-  const socket = address.kind === 'wss' ? await startTls(tcp, address.host, options.tls ?? {}, scope) : tcp;
+async function overWebSocket(options: DialOptions, address: Address, connect: Connect, scope: Scope): Promise<NewLink> {
+  const tcp = await connect();
+  const socket = address.kind === 'wss' ? await toWebServer(tcp, address.host, options.tls ?? {}, scope) : tcp;
   const initiator = new Initiator(options.context, options);
   const transport = await upgrade(socket, address, toSubprotocol(initiator.preface), scope, options.timers);
   transport.write([initiator.first()]);
@@ -196,28 +152,18 @@ function newLink(
   return { transport, established, rest, direction: 'dialed', address: options.address };
 }
 
-function startTls(tcp: Socket, host: string, tls: DialTls, scope: Scope): Promise<TLSSocket> {
-  return scope.within<TLSSocket>(tcp, (resolve, reject) => {
-    const socket = connectTls({
-      socket: tcp,
-      host,
-      // RFC 6066 §3: no server name for an IP address
-      ...(isIP(host) === 0 && { servername: host }),
-      ...(tls.ca !== undefined && { ca: typeof tls.ca === 'string' || Buffer.isBuffer(tls.ca) ? tls.ca : [...tls.ca] }),
-      rejectUnauthorized: tls.rejectUnauthorized ?? true,
-      ALPNProtocols: ['http/1.1'],
-      minVersion: 'TLSv1.2',
-    });
-    socket.once('secureConnect', () => resolve(socket));
-    socket.on('error', error =>
-      reject(
-        new WarrenError('unreachable', `${scope.name} does not complete TLS: ${reasonOf(error)}.`, {
-          hint: 'Check the certificate of the web server and the name in the address.',
-          cause: error,
-        }),
-      ),
-    );
-  });
+function toWebServer(tcp: Socket, host: string, tls: DialTls, scope: Scope): Promise<Socket> {
+  return startTls(
+    tcp,
+    host,
+    tls,
+    scope,
+    (why, cause) =>
+      new WarrenError('unreachable', `${scope.name} does not complete TLS: ${why}.`, {
+        hint: 'Check the certificate of the web server and the name in the address.',
+        cause,
+      }),
+  );
 }
 
 /** RFC 6455 §4.1 on a socket that is connected already. */

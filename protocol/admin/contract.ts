@@ -12,6 +12,9 @@ export const ADMIN_SOCKET = 'admin.sock';
 /** Largest request body that the daemon reads, bytes. */
 export const ADMIN_MAX_BODY = 64 * 1024;
 
+/** Links that may be asked for with each peer, at most. */
+export const MAX_LINKS = 8;
+
 export const PATHS = {
   status: '/v1/status', // GET → Status
   diagnostics: '/v1/diagnostics', // GET → Diagnostics · POST → Diagnostics after a forced garbage collection
@@ -174,6 +177,8 @@ export interface Status extends Reply {
   readonly listen: readonly string[];
   readonly advertise: readonly string[];
   readonly mdns: boolean;
+  /** through which links are dialed, without credentials; null: none */
+  readonly proxy: string | null;
   readonly peers: readonly PeerInfo[];
   readonly services: readonly ExposedInfo[];
   readonly tunnels: readonly TunnelInfo[];
@@ -366,6 +371,10 @@ export interface StartRequest {
   readonly noListen?: boolean;
   readonly advertise?: readonly string[];
   readonly mdns?: boolean;
+  /** links kept up with each peer, 1 to MAX_LINKS */
+  readonly links?: number;
+  /** http://HOST:PORT, https://HOST:PORT or `none`; never with credentials */
+  readonly proxy?: string;
   readonly join?: string;
 }
 

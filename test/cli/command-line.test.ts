@@ -25,6 +25,8 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['status --watch --json', /--watch and --json do not go together/, /./],
   ['up --listen 127.0.0.1:0 --no-listen', /do not go together/, /./],
   ['up --no-listen --listen 127.0.0.1:0', /do not go together/, /./],
+  ['up --no-listen --advertise a:1', /--advertise and --no-listen do not go together/, /./],
+  ['up --links', /option '--links <N>' argument missing/, /./],
   ['down --json', /unknown option '--json'/, /./],
   ['help nonsense', /unknown command 'nonsense'/, /./],
   ['peer remove', /missing required argument 'NODE'/, /warren help peer remove/],
@@ -37,8 +39,6 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['peer promote host-b', /unknown command 'promote'/, /./],
   ['peer demote host-b', /unknown command 'demote'/, /./],
   ['invite --for host-b', /unknown option '--for'/, /./],
-  ['up --links 2', /unknown option '--links'/, /./],
-  ['up --proxy http://x', /unknown option '--proxy'/, /./],
   ['up --passphrase-file F', /unknown option '--passphrase-file'/, /./],
   ['up --next-key F', /unknown option '--next-key'/, /./],
 ];

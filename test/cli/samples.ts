@@ -101,6 +101,7 @@ export const status: Status = {
   listen: ['127.0.0.1:7667'],
   advertise: [],
   mdns: false,
+  proxy: null,
   peers: [peerB, peerC],
   services: [exposed],
   tunnels: [tunnel],

@@ -96,7 +96,7 @@ test('--json prints the status', async () => {
 
 test('flags are handed over as they are given, and only those; never in argv, the token least of all', async () => {
   const home = freshHome();
-  const line = `up --detach --name host-x --listen 127.0.0.1:0 --listen [::1]:0 --advertise wss://h/p --no-mdns --join ${TOKEN}`;
+  const line = `up --detach --name host-x --listen 127.0.0.1:0 --listen [::1]:0 --advertise wss://h/p --no-mdns --links 4 --proxy http://proxy.example:3128 --join ${TOKEN}`;
   const up = await cli(home, line);
   assert.is(up.status, 0, up.stderr);
   assert.match(up.stderr, /^joined the network of host-a as host-b\nhost-a is up/);
@@ -109,6 +109,8 @@ test('flags are handed over as they are given, and only those; never in argv, th
     listen: ['127.0.0.1:0', '[::1]:0'],
     advertise: ['wss://h/p'],
     mdns: false,
+    links: 4,
+    proxy: 'http://proxy.example:3128',
     join: TOKEN,
   });
   assert.not.match(daemon?.argv.join(' ') ?? '', /warren1|host-x/);
@@ -237,9 +239,29 @@ test('a refused value ends `up` before anything is started', async () => {
     assert.is(result.status, 1);
     assert.is(result.stdout, '');
   }
+  for (const line of ['up --links 0', 'up --links 9', 'up --links two', 'up --links 1.5', 'up --links -1']) {
+    const result = await runHere([...line.split(' '), '--home', home]);
+    assert.is(result.status, 1, line);
+    assert.match(result.stderr, /is no number of links\nhint: write a whole number from 1 to 8/);
+  }
   const long = await runHere(['up', '--home', `/tmp/${'x'.repeat(120)}`]);
   assert.is(long.status, 1);
   assert.match(long.stderr, /too long/);
+  assert.not.ok(existsSync(home));
+});
+
+test('a proxy with a password in the arguments is refused before anything is started, and not repeated', async () => {
+  const home = freshHome();
+  for (const proxy of ['http://user:hunter2@proxy:3128', 'user:hunter2@proxy:3128', 'https://user@proxy']) {
+    const result = await runHere(['up', '--detach', '--proxy', proxy, '--home', home]);
+    assert.is(result.status, 1);
+    assert.is(result.stdout, '');
+    assert.match(
+      result.stderr,
+      /^warren: the proxy has a user name or password in it.*\nhint: .*node\.proxy.*HTTPS_PROXY/,
+    );
+    assert.not.match(result.stderr, /hunter2/);
+  }
   assert.not.ok(existsSync(home));
 });
 

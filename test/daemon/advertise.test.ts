@@ -20,6 +20,10 @@ test('what the config says goes before what is bound', () => {
   assert.equal(addressesToTell(['wss://example.org/w'], ['0.0.0.0:7667'], { eth0: [lan] }), ['wss://example.org/w']);
 });
 
+test('who does not listen tells nothing, whatever the config says', () => {
+  assert.equal(addressesToTell(['wss://example.org/w'], [], { eth0: [lan] }), []);
+});
+
 test('a listener on every interface is told as each of them, loopback and link-local left out', () => {
   assert.equal(addressesToTell([], ['0.0.0.0:7667'], { lo: [lo], eth0: [lan, six] }), ['10.0.0.7:7667']);
   assert.equal(addressesToTell([], ['[::]:7667'], { lo: [lo], eth0: [lan, six, local] }), [
@@ -38,7 +42,7 @@ test('a listener on one address is told as it is; none tells nothing; never more
   assert.is(
     addressesToTell(
       Array.from({ length: 40 }, (_, i) => `h${i}:1`),
-      [],
+      ['127.0.0.1:5'],
       {},
     ).length,
     16,

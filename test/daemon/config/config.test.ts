@@ -18,6 +18,8 @@ node:
   listen: [0.0.0.0:7667, "[::]:7667"]
   advertise: wss://example.org/warren
   mdns: false
+  links: 4
+  proxy: http://user:hunter2@proxy.example:3128
   relay: true
   suite: AESGCM
   logLevel: debug
@@ -42,6 +44,8 @@ test('everything that may be written is read', () => {
     listen: ['0.0.0.0:7667', '[::]:7667'],
     advertise: ['wss://example.org/warren'],
     mdns: false,
+    links: 4,
+    proxy: 'http://user:hunter2@proxy.example:3128',
     relay: true,
     suite: 'AESGCM',
     logLevel: 'debug',
@@ -191,6 +195,46 @@ test('a change of case is a removal and a new entry', () => {
   );
 });
 
+test('a changed proxy is live, and told without its credentials', () => {
+  const before = parse(FULL);
+  const told = (text: string): readonly (readonly [string, boolean])[] => {
+    const after = parse(text);
+    assert.equal(diffConfig(runningConfig(before, after), after), []);
+    return diffConfig(before, after).map(({ sentence, restart }) => [sentence, restart]);
+  };
+  assert.equal(told(FULL.replace('hunter2', 'hunter3')), [
+    ['node.proxy is now http://proxy.example:3128 with other credentials', false],
+  ]);
+  assert.equal(told(FULL.replace('user:hunter2@', '').replace('3128', '8080')), [
+    ['node.proxy is now http://proxy.example:8080', false],
+  ]);
+  assert.equal(told(FULL.replace('http://user:hunter2@proxy.example:3128', 'none')), [
+    ['node.proxy is now none', false],
+  ]);
+  assert.equal(told(FULL.replace('  proxy: http://user:hunter2@proxy.example:3128\n', '')), [
+    ['node.proxy is now left to the environment', false],
+  ]);
+});
+
+test('a bad proxy is refused at its place, without its password', () => {
+  const told = (value: string): string => {
+    try {
+      parse(`node:\n  proxy: ${value}\n`);
+    } catch (error) {
+      const { message, hint } = error as WarrenError;
+      return `${message} (${hint ?? ''})`;
+    }
+    return 'accepted';
+  };
+  for (const value of ['socks5://u:hunter2@p:1', 'http://u:hunter2@p:1/x', '"http://u:hunter2 @p:1"', '[hunter2]']) {
+    const text = told(value);
+    assert.match(text, /^config\.yaml:2:\d+: node\.proxy/);
+    assert.not.match(text, /hunter2/);
+  }
+  for (const links of ['0', '9', '1.5', 'two', '-1'])
+    assert.throws(() => parse(`node: { links: ${links} }`), /node\.links must be a whole number from 1 to 8/);
+});
+
 const BEFORE = 'services: { a: { target: 1 }, b: { target: 2 } }\nnode: { mdns: true }';
 const AFTER = 'services: { b: { target: 3 }, c: { target: 4 } }\nnode: { mdns: false }';
 
@@ -279,6 +323,12 @@ test('a first start names the node after the host; flags are kept when they diff
     advertise: ['a:1'],
     mdns: false,
   });
+  assert.equal(told(parse('node: { name: y, links: 3 }'), { links: 3, proxy: 'http://p:1' }), { proxy: 'http://p:1' });
+  const known = parse('node: { name: y, proxy: "http://user:hunter2@p:1" }');
+  assert.equal(told(known, { proxy: 'http://p:1/' }), {}, 'the credentials of the config stay');
+  assert.equal(told(known, { proxy: 'http://q:1' }), { proxy: 'http://q:1' });
+  assert.equal(told(known, { proxy: 'none', links: 5 }), { proxy: 'none', links: 5 });
+  assert.throws(() => told(known, { proxy: 'socks5://p:1' }), /neither http/);
   assert.equal(told(empty, { listen: ['127.0.0.1:0'] }), { name: 'web-1', listen: ['127.0.0.1:0'] });
 });
 

@@ -85,7 +85,33 @@ const cases: readonly (readonly [string, Partial<DoctorInput>, readonly string[]
   ],
 ];
 
-for (const [name, change, expected] of cases) {
+const proxyCases: typeof cases = [
+  [
+    'a proxy that is none',
+    { proxy: { problem: { message: 'HTTPS_PROXY is nonsense', hint: 'mend it' } } },
+    ['problem proxy: no link can be dialed: HTTPS_PROXY is nonsense'],
+  ],
+  [
+    'a password that others can read',
+    { proxy: { shown: 'http://p:1', source: 'node.proxy', openFile: '/h/config.yaml' } },
+    [
+      'warning proxy: links are dialed through http://p:1 (node.proxy), and others can read its user name and password in /h/config.yaml',
+    ],
+  ],
+];
+
+test('a proxy, and that there is no listener, are told', () => {
+  const checks = doctorChecks({ ...HEALTHY, ports: [], proxy: { shown: 'http://p:1', source: 'HTTPS_PROXY' } });
+  assert.equal(
+    checks.slice(-2).map(({ name, state, message }) => [name, state, message]),
+    [
+      ['port', 'ok', 'outbound only: this node does not listen, and is reached by the links that it opens'],
+      ['proxy', 'ok', 'links are dialed through http://p:1 (HTTPS_PROXY)'],
+    ],
+  );
+});
+
+for (const [name, change, expected] of [...cases, ...proxyCases]) {
   test(`${name} is told, with what to do`, () => {
     assert.equal(complaints(change), expected);
   });
