@@ -12,6 +12,7 @@ const KEYS_VERSION = 1;
 const MAX_KEYS_FILE = 8 * 1024 * 1024;
 const MAX_STATEMENT = 4096;
 const MAX_STATEMENTS = 4096;
+const MAX_PATH = 4096;
 
 export interface NodeKeys {
   /** 32 bytes */
@@ -22,6 +23,8 @@ export interface NodeKeys {
   readonly noisePrivate: Uint8Array;
   /** Ed25519 seed of the committed next key, 32 bytes; undefined when it lies elsewhere */
   readonly nextSeed: Uint8Array | undefined;
+  /** where that is: the file that the operator named */
+  readonly nextFile?: string | undefined;
   /** this node's signed statements, from the inception on; at least one */
   readonly statements: readonly Uint8Array[];
 }
@@ -31,6 +34,7 @@ const schema = v.strictObject({
   signing: bytesField(32, 32),
   noise: bytesField(32, 32),
   next: v.nullable(bytesField(32, 32)),
+  nextFile: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_PATH))),
   statements: v.pipe(v.array(bytesField(1, MAX_STATEMENT)), v.minLength(1), v.maxLength(MAX_STATEMENTS)),
 });
 
@@ -47,6 +51,7 @@ export function loadKeys(file: string): NodeKeys | undefined {
     signingSeed: body.signing,
     noisePrivate: body.noise,
     nextSeed: body.next ?? undefined,
+    nextFile: body.nextFile,
     statements: body.statements,
   };
 }
@@ -58,6 +63,7 @@ export function saveKeys(file: string, keys: NodeKeys, ops?: FileOps): void {
     signing: keys.signingSeed,
     noise: keys.noisePrivate,
     next: keys.nextSeed ?? null,
+    ...(keys.nextFile === undefined ? {} : { nextFile: keys.nextFile }),
     statements: keys.statements,
   };
   saveDocument(file, { format: KEYS_FORMAT, version: KEYS_VERSION, body, ...(ops === undefined ? {} : { ops }) });
