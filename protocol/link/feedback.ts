@@ -5,23 +5,18 @@
  *   bulk cap = gain × best recent delivery rate × (shortest recent round trip + what acknowledging adds to it)
  */
 import type { Limits } from '../limits.js';
+import { DeliveryRate } from './delivery-rate.js';
 
 /** Gain while the rate still grows with the cap, then ever after. */
 const STARTUP_GAIN = 2;
 const STEADY_GAIN = 1.25;
 /** While the round trip is measured anew, so that the queue of the path is empty for a moment. */
 const PROBE_GAIN = 0.5;
-/** Start-up ends when the rate has not grown by this factor in so many round trips. */
-const STARTUP_GROWTH = 1.25;
-const STARTUP_ROUNDS = 3;
-/** The best rate is forgotten after so many round trips, but not sooner than RATE_MEMORY_MS. */
-const RATE_MEMORY_ROUNDS = 10;
-const RATE_MEMORY_MS = 500;
 /** The shortest round trip is measured anew after this time, ms. */
 const ROUND_TRIP_MEMORY_MS = 10_000;
 const PROBE_LEAST_MS = 20;
-/** A record counts as sent at the limit when at least this share of the cap is out. */
-const LIMITED_SHARE = 0.75;
+/** The path counts as kept full while at least this share of the cap is out. */
+const FULL_SHARE = 0.75;
 const SMOOTHING = 1 / 8;
 /** Record size before anything was measured. */
 const FIRST_RECORD_BYTES = 16 * 1024;
@@ -31,12 +26,6 @@ interface Flight {
   readonly record: number;
   readonly bytes: number;
   readonly sentAt: number;
-  /** `delivered` and `deliveredAt` when it was sent */
-  readonly delivered: number;
-  readonly deliveredAt: number;
-  /** when the oldest record that was out then had been sent */
-  readonly firstSentAt: number;
-  readonly isAppLimited: boolean;
 }
 
 export class Feedback {
@@ -54,25 +43,13 @@ export class Feedback {
 
   private readonly flights: Flight[] = [];
   private head = 0;
-  private delivered = 0;
-  private deliveredAt = 0;
-  private firstSentAt = 0;
-
-  /** Bytes per ms: best of this and of the last period. */
-  private rateNow = 0;
-  private rateBefore = 0;
-  private ratePeriodAt = 0;
-  private wasLimited = false;
-  private isStartup = true;
-  private startupRate = 0;
-  private startupRounds = 0;
-  private roundEnd = 0;
+  private readonly delivery = new DeliveryRate();
 
   constructor(private readonly limits: Pick<Limits, 'link' | 'record'>) {}
 
   /** Best recent delivery rate, bytes per ms; 0 before the first measurement. */
   get rate(): number {
-    return Math.max(this.rateNow, this.rateBefore);
+    return this.delivery.best;
   }
 
   /** When the oldest record that waits was sent; undefined when none does. */
@@ -87,35 +64,31 @@ export class Feedback {
     // A record counts as unacknowledged while it is transmitted and while its LINKACK waits for the next one, too.
     const unseenMs = this.ackEveryMs + this.recordSize() / this.rate;
     const product = this.rate * Math.max(this.shortestMs + unseenMs, leastRoundTripMs);
-    const gain = now < this.probeUntil ? PROBE_GAIN : this.isStartup ? STARTUP_GAIN : STEADY_GAIN;
+    const gain = now < this.probeUntil ? PROBE_GAIN : this.delivery.isGrowing ? STARTUP_GAIN : STEADY_GAIN;
     const cap = Math.floor(Math.min(bulkMost, Math.max(bulkLeast, gain * product)));
-    return this.wasLimited ? cap : Math.max(cap, bulkStart);
+    return this.delivery.hasBeenFull ? cap : Math.max(cap, bulkStart);
   }
 
   /** Plaintext bytes worth one record: what the link carries in `holdMs`. */
   recordSize(): number {
     const { smallest, largest, holdMs } = this.limits.record;
-    const size = Math.max(this.wasLimited ? 0 : FIRST_RECORD_BYTES, this.rate * holdMs);
+    const size = Math.max(this.delivery.hasBeenFull ? 0 : FIRST_RECORD_BYTES, this.rate * holdMs);
     return Math.round(Math.min(largest, Math.max(smallest, size)));
   }
 
   /** A record that the peer will acknowledge was sent. */
   sent(record: number, bytes: number, now: number): void {
     if (this.inFlight === 0) {
-      this.deliveredAt = now;
-      this.firstSentAt = now;
       this.ackedAt = now;
+      this.delivery.begin(now);
     }
     this.inFlight += bytes;
-    this.flights.push({
-      record,
-      bytes,
-      sentAt: now,
-      delivered: this.delivered,
-      deliveredAt: this.deliveredAt,
-      firstSentAt: this.firstSentAt,
-      isAppLimited: this.inFlight < LIMITED_SHARE * this.bulkCap(now),
-    });
+    this.flights.push({ record, bytes, sentAt: now });
+  }
+
+  /** All that there was to send has gone, and there was room for more. */
+  ranDry(now: number): void {
+    if (this.inFlight < FULL_SHARE * this.bulkCap(now)) this.delivery.ranDry(this.inFlight);
   }
 
   /**
@@ -124,20 +97,19 @@ export class Feedback {
    */
   acked(records: number, delayMs: number, now: number): void {
     let last: Flight | undefined;
+    let bytes = 0;
     while (this.head < this.flights.length && this.flights[this.head]!.record < records) {
       last = this.flights[this.head++]!;
-      this.inFlight -= last.bytes;
-      this.delivered += last.bytes;
+      bytes += last.bytes;
     }
     if (last === undefined) return;
+    this.inFlight -= bytes;
     this.compact();
     const sinceLast = Math.min(now - this.ackedAt, this.limits.link.ackDelayMs);
     this.ackEveryMs += SMOOTHING * (sinceLast - this.ackEveryMs);
     this.ackedAt = now;
-    this.deliveredAt = now;
-    this.firstSentAt = last.sentAt;
     if (last.record === records - 1) this.roundTrip(now - last.sentAt - delayMs, now);
-    this.measureRate(last, now);
+    this.delivery.acked(bytes, last.sentAt, now, this.rttMs ?? 0);
   }
 
   /** A round trip was measured: by LINKACK, or by PING and PONG. */
@@ -153,33 +125,6 @@ export class Feedback {
       this.shortestMs = sample;
       this.shortestAt = now;
       this.probeUntil = now + Math.max(PROBE_LEAST_MS, 2 * sample);
-    }
-  }
-
-  private measureRate(last: Flight, now: number): void {
-    const elapsed = Math.max(now - last.deliveredAt, last.sentAt - last.firstSentAt, Number.EPSILON);
-    const sample = (this.delivered - last.delivered) / elapsed;
-    if (last.isAppLimited && sample <= this.rate) return;
-    if (!last.isAppLimited) this.wasLimited = true;
-    const period = Math.max(RATE_MEMORY_MS, RATE_MEMORY_ROUNDS * (this.rttMs ?? 0));
-    if (!last.isAppLimited && now - this.ratePeriodAt > period) {
-      this.rateBefore = this.rateNow;
-      this.rateNow = 0;
-      this.ratePeriodAt = now;
-    }
-    this.rateNow = Math.max(this.rateNow, sample);
-    if (this.isStartup && !last.isAppLimited) this.watchStartup(last);
-  }
-
-  /** Once per round trip: has the rate grown with the cap? */
-  private watchStartup(last: Flight): void {
-    if (last.delivered < this.roundEnd) return;
-    this.roundEnd = this.delivered;
-    if (this.rate > this.startupRate * STARTUP_GROWTH) {
-      this.startupRate = this.rate;
-      this.startupRounds = 0;
-    } else if (++this.startupRounds >= STARTUP_ROUNDS) {
-      this.isStartup = false;
     }
   }
 

@@ -71,10 +71,11 @@ export class Outbox {
       if (draft.isBlocked) this.isBlocked = true;
       if (this.isClosed) return [];
       this.addLinkAck(now);
-      if (draft.size === 0) return chunks;
-      written += this.seal(chunks, wantsAck, now);
-      if (!draft.isFull) return chunks;
+      if (draft.size > 0) written += this.seal(chunks, wantsAck, now);
+      if (draft.size === 0 || !draft.isFull) break;
     }
+    if (!this.isBlocked) path.feedback.ranDry(now);
+    return chunks;
   }
 
   private measureRoom(written: number, now: number): void {

@@ -11,6 +11,10 @@ interface Path {
   readonly rate: number;
   /** ms there and back */
   readonly rtt: number;
+  /** bytes that a token bucket lets through at once after a pause */
+  readonly burst?: number;
+  /** A lost packet: so often, for so long, nothing is handed over; then all that has come. ms */
+  readonly stall?: { readonly every: number; readonly ms: number };
 }
 
 interface Outcome {
@@ -19,18 +23,21 @@ interface Outcome {
   readonly rate: number;
   /** the longest queue at the bottleneck in the second half, ms */
   readonly queueMs: number;
+  /** the highest rate that was believed in the second half, bytes per ms */
+  readonly believed: number;
 }
 
 /** A sender that always has more to send keeps as much on the path as it may. */
-function saturate({ rate, rtt }: Path, ms: number): Outcome {
+function saturate({ rate, rtt, burst = 0, stall }: Path, ms: number): Outcome {
   const feedback = new Feedback(DEFAULT_LIMITS);
   feedback.roundTrip(rtt, 0);
   const arrivals: { at: number; record: number }[] = [];
   const acks: { at: number; record: number; delay: number }[] = [];
-  let [record, freeAt, delivered, queueMs, ackedAt] = [0, 0, 0, 0, 0];
+  let [record, freeAt, delivered, queueMs, ackedAt, believed] = [0, 0, 0, 0, 0, 0];
   let waiting: { at: number; record: number } | undefined;
   for (let now = 0; now < ms; now += 0.25) {
-    while (arrivals[0] !== undefined && arrivals[0].at <= now) waiting = arrivals.shift();
+    const isStalled = stall !== undefined && now % stall.every < stall.ms;
+    while (!isStalled && arrivals[0] !== undefined && arrivals[0].at <= now) waiting = arrivals.shift();
     // The receiver acknowledges all it has every quarter of a round trip.
     if (waiting !== undefined && now - ackedAt >= Math.min(20, rtt / 4)) {
       acks.push({ at: now + rtt / 2, record: waiting.record, delay: now - waiting.at });
@@ -44,15 +51,16 @@ function saturate({ rate, rtt }: Path, ms: number): Outcome {
     while (feedback.inFlight < feedback.bulkCap(now)) {
       const bytes = Math.min(feedback.recordSize(), feedback.bulkCap(now) - feedback.inFlight + 1);
       feedback.sent(record, bytes, now);
-      freeAt = Math.max(freeAt, now) + bytes / rate;
-      arrivals.push({ at: freeAt + rtt / 2, record: record++ });
+      freeAt = Math.max(freeAt, now - burst / rate) + bytes / rate;
+      arrivals.push({ at: Math.max(freeAt, now) + rtt / 2, record: record++ });
       if (now > ms / 2) {
         delivered += bytes;
         queueMs = Math.max(queueMs, freeAt - now);
       }
     }
+    if (now > ms / 2) believed = Math.max(believed, feedback.rate);
   }
-  return { feedback, rate: delivered / (ms / 2), queueMs };
+  return { feedback, rate: delivered / (ms / 2), queueMs, believed };
 }
 
 const PATHS: readonly (Path & { readonly name: string })[] = [
@@ -72,11 +80,55 @@ for (const path of PATHS) {
   });
 }
 
+// What a path hands over in a heap is not its rate: believing it would fill the queue further with every heap.
+const BURSTY: readonly (Path & { readonly name: string })[] = [
+  { name: 'a token bucket of 64 KiB', rate: 12_500, rtt: 0.5, burst: 64 * KiB },
+  { name: 'short stalls', rate: 12_500, rtt: 0.5, stall: { every: 300, ms: 25 } },
+  { name: 'long stalls and a token bucket', rate: 12_500, rtt: 2, burst: 64 * KiB, stall: { every: 400, ms: 60 } },
+  { name: 'stalls of a round trip on a long path', rate: 12_500, rtt: 80, stall: { every: 700, ms: 85 } },
+];
+
+for (const path of BURSTY) {
+  test(`${path.name}: the rate is not overrated`, () => {
+    const { believed, queueMs, rate } = saturate(path, 20_000);
+    assert.ok(believed < 1.35 * path.rate, `${believed} was believed, ${path.rate} is true`);
+    const base = Math.max(path.rtt, 2 * DEFAULT_LIMITS.link.leastRoundTripMs);
+    assert.ok(queueMs < 1.3 * base, `a queue of ${queueMs} ms`);
+    const share = 1 - (path.stall === undefined ? 0 : (2 * path.stall.ms) / path.stall.every);
+    assert.ok(rate > 0.85 * share * path.rate, `${rate} of ${path.rate}`);
+  });
+}
+
+test('a pause is no part of the rate, and what ran dry does not lower it', () => {
+  const feedback = new Feedback(DEFAULT_LIMITS);
+  let [now, record] = [0, 0];
+  const send = (bytes: number): void => feedback.sent(record++, bytes, now);
+  const full = (ms: number): void => {
+    for (const until = now + ms; now < until; now += 5) {
+      while (feedback.inFlight < feedback.bulkCap(now)) send(10_000);
+      feedback.acked(record - Math.floor(feedback.inFlight / 10_000) + 5, 0, now);
+    }
+  };
+  full(1_000);
+  const before = feedback.rate;
+  assert.ok(before > 5_000 && before < 15_000, `${before}`);
+  for (let i = 0; i < 200; i++, now += 40) {
+    feedback.acked(record, 0, now);
+    send(200);
+    feedback.ranDry(now);
+  }
+  assert.is(feedback.rate, before);
+  now += 5_000;
+  full(1_000);
+  assert.ok(feedback.rate > 0.7 * before, `${feedback.rate} after a pause, ${before} before`);
+});
+
 test('before anything is known the cap is generous, and small talk does not lower it', () => {
   const feedback = new Feedback(DEFAULT_LIMITS);
   assert.is(feedback.bulkCap(0), DEFAULT_LIMITS.link.bulkStart);
   for (let i = 0; i < 100; i++) {
     feedback.sent(i, 200, i * 50);
+    feedback.ranDry(i * 50);
     feedback.acked(i + 1, 0, i * 50 + 30);
   }
   assert.ok(feedback.bulkCap(6_000) >= DEFAULT_LIMITS.link.bulkStart);

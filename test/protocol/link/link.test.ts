@@ -250,7 +250,8 @@ test('bulk stops at the cap and goes on with each acknowledgement', () => {
       while (left > 0 && !draft.isFull) {
         const n = Math.min(draft.payloadRoom, draft.bulkRoom, left);
         if (n <= 0) {
-          draft.isBlocked = true;
+          if (draft.bulkRoom <= 0) draft.isBlocked = true;
+          else draft.overflowed = true;
           return;
         }
         draft.frame(TYPE, new Uint8Array(n));
