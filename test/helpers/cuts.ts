@@ -1,7 +1,7 @@
-/** Two hosts at the ends of a slow cable that is cut in every way a network knows. */
+/** Two hosts at the ends of a slow cable that is cut in every way a network knows, and how long that shows. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { connected, type Host, type Lab } from './hosts.js';
+import { connected, until, type Host, type Lab } from './hosts.js';
 import { Network, type Shape, type Space } from './netns.js';
 
 /** 100 Mbit/s both ways. */
@@ -47,6 +47,21 @@ export async function cablePair(lab: Lab, options: CableOptions): Promise<Cable>
   await connected(a, b.name);
   await connected(b, a.name);
   return { a, b, spaceA, spaceB };
+}
+
+/** Exposes a target on host-a and opens a tunnel to it on host-b. @returns the tunnel's unix socket */
+export async function tunnelOver(
+  lab: Lab,
+  { a, b }: Pick<Cable, 'a' | 'b'>,
+  service: string,
+  target: string,
+): Promise<string> {
+  await a.ok(['expose', service, target]);
+  const listen = await b.connect(service, `unix:${lab.folder}/${service}-tunnel.sock`);
+  await until(`${service} is known`, async () =>
+    (await b.status()).tunnels.some(t => t.service === service && t.state === 'listening'),
+  );
+  return listen;
 }
 
 export const CUTS = ['reset', 'silence', 'renumber'] as const;
@@ -97,36 +112,6 @@ export class Cutter {
     const { spaceB } = this.cable;
     const subnet = spaceB.address().slice(0, spaceB.address().lastIndexOf('.'));
     await spaceB.readdress(`${subnet}.${round % 2 === 0 ? 12 : 2}`);
-  }
-}
-
-/** Counts bytes and tells when the next ones come. */
-export class Meter {
-  bytes = 0;
-  isDone = false;
-  private waiting: ((at: number) => void)[] = [];
-
-  add(bytes: number): void {
-    this.bytes += bytes;
-    this.tell();
-  }
-
-  /** Nothing more will come. */
-  done(): void {
-    this.isDone = true;
-    this.tell();
-  }
-
-  /** performance.now() when something came, from now on; at once when all is done. */
-  next(): Promise<number> {
-    if (this.isDone) return Promise.resolve(performance.now());
-    return new Promise(resolve => this.waiting.push(resolve));
-  }
-
-  private tell(): void {
-    if (this.waiting.length === 0) return;
-    const at = performance.now();
-    for (const resolve of this.waiting.splice(0)) resolve(at);
   }
 }
 
