@@ -97,6 +97,7 @@ export class Api implements AdminApi {
       peers: this.peerList(),
       services: parts.exposed.list(),
       tunnels: parts.tunnels.list(),
+      relay: { on: config.node.relay, links: parts.relay.relaying },
       warnings: this.warnings(),
     };
   }
@@ -132,7 +133,7 @@ export class Api implements AdminApi {
   diagnostics({ collect }: { readonly collect: boolean } = { collect: false }): Diagnostics {
     if (collect) collectGarbage();
     const { rss, heapUsed, external } = process.memoryUsage();
-    const { peers, sockets, timers, budget, listeners, exposed, tunnels, connections } = this.parts;
+    const { peers, sockets, timers, budget, listeners, exposed, tunnels, connections, relay } = this.parts;
     const sessions = peers.all().flatMap(peer => (peer.slot.session === undefined ? [] : [peer.slot.session.stats()]));
     const sum = (pick: (s: (typeof sessions)[number]) => number): number => sessions.reduce((n, s) => n + pick(s), 0);
     return {
@@ -144,7 +145,7 @@ export class Api implements AdminApi {
       sockets: sockets.count,
       timers: timers.count,
       links: peers.linkCount,
-      halfOpen: listeners.reduce((n, l) => n + l.halfOpen, 0),
+      halfOpen: listeners.reduce((n, l) => n + l.halfOpen, relay.halfOpen),
       retainedBytes: budget.retained,
       reorderBytes: sum(s => s.heldOutOfOrder),
       grantedBytes: budget.granted,
@@ -155,6 +156,9 @@ export class Api implements AdminApi {
         resumptions: sum(s => s.resumptions),
         bytesResent: sum(s => s.bytesResent),
         connections: exposed.openStreams + tunnels.openStreams + connections.openStreams,
+        relaying: relay.relaying,
+        relayedLinks: relay.totals.links,
+        relayedBytes: relay.totals.bytes,
       },
     };
   }
@@ -387,12 +391,20 @@ export class Api implements AdminApi {
         this.parts.peers.setFixed(change.after);
         return () => this.parts.peers.setFixed(change.before);
       case 'node':
-        if (change.key !== 'logLevel') return () => undefined;
-        this.options.onLogLevel(change.after as LogLevel);
-        return () => this.options.onLogLevel(change.before as LogLevel);
+        return this.applyNode(change);
       case 'limits':
         return () => undefined;
     }
+  }
+
+  /** The keys that no room asks for each time it needs them. */
+  private applyNode({ key, before, after }: Extract<Change, { area: 'node' }>): Undo {
+    const set = (value: unknown): void => {
+      if (key === 'logLevel') this.options.onLogLevel(value as LogLevel);
+      else if (key === 'relay') this.parts.relay.set(value === true ? 'on' : 'off');
+    };
+    set(after);
+    return () => set(before);
   }
 
   private applyService(name: string, before: ServiceConfig | undefined, after: ServiceConfig | undefined): Undo {

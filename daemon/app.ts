@@ -13,7 +13,6 @@ import type {
 } from '../protocol/admin/contract.js';
 import type { Code } from '../protocol/codes.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
-import { ReplayGuard } from '../protocol/handshake/replay.js';
 import type { Primitives } from '../protocol/crypto/primitives.js';
 import { createInception } from '../protocol/identity/statement.js';
 import type { LogSource } from './admin/api.js';
@@ -103,14 +102,12 @@ function loadOrMakeKeys(primitives: Primitives, paths: HomePaths, now: number): 
 
 class App {
   private readonly api: Api;
-  private readonly replay: ReplayGuard;
   private mdns: MdnsDiscovery | undefined;
 
   constructor(
     private readonly parts: Parts,
     private readonly options: BuildOptions,
   ) {
-    this.replay = new ReplayGuard(parts.timers);
     this.api = new Api(parts, {
       logs: options.logs,
       onShutdown: options.onShutdown,
@@ -137,12 +134,12 @@ class App {
   }
 
   private listenOn(address: string): Promise<Listener> {
-    const { network, timers, log, peers, config } = this.parts;
+    const { network, timers, log, peers, config, replay } = this.parts;
     return listen({
       addresses: [address],
       context: network.context(),
       psks: () => network.psks(),
-      replay: this.replay,
+      replay,
       timers,
       limits: {
         total: config.limits.halfOpen,
@@ -246,6 +243,8 @@ class App {
     for (const listener of parts.listeners) await listener.close();
     await this.mdns?.stop();
     parts.peers.goaway();
+    // What runs inside is resumed elsewhere, or when this node is back: waiting would help nobody.
+    parts.relay.stop();
     await this.drain(drainMs, force);
     this.cut('draining');
     parts.peers.stop('going-away');

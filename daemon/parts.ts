@@ -5,6 +5,7 @@
 import { hostname } from 'node:os';
 import type { Status } from '../protocol/admin/contract.js';
 import type { AeadName, Primitives } from '../protocol/crypto/primitives.js';
+import { ReplayGuard } from '../protocol/handshake/replay.js';
 import { MAX_REKEY_BYTES, limitsWith, type Limits as SessionLimits } from '../protocol/limits.js';
 import { ProcessBudget } from '../protocol/session/index.js';
 import { addressesToTell } from './advertise.js';
@@ -22,8 +23,9 @@ import { Network } from './peers/network.js';
 import { Peers } from './peers/peers.js';
 import { Ports } from './ports.js';
 import { Connections, ExposedServices, SocketCount, Tunnels } from './services/index.js';
+import { PeersView, Relay } from './relay/index.js';
 import type { ProxyChooser } from './transport/dial.js';
-import type { Listener } from './transport/listener.js';
+import { handOver, type Listener } from './transport/listener.js';
 import { proxyFor } from './transport/proxy-choice.js';
 import type { NodeTimers } from './transport/timers.js';
 
@@ -38,6 +40,8 @@ export interface Parts {
   readonly network: Network;
   readonly peers: Peers;
   readonly mesh: PeerMesh;
+  readonly relay: Relay;
+  readonly replay: ReplayGuard;
   readonly exposed: ExposedServices;
   readonly tunnels: Tunnels;
   readonly connections: Connections;
@@ -144,12 +148,32 @@ export function assemble(given: Ingredients): Parts {
     proxy: target => parts.proxy(target),
     isRemoved: id => removed(files).has(id),
     onStream: (stream, request, peer) => {
+      if (request.class === 'relay') return relay.incoming(stream, request, peer);
       const caller = mesh.caller(peer);
       return caller === undefined ? 'denied' : exposed.incoming(stream, request, caller);
     },
     onChange: () => undefined,
     onAlarm,
   });
+  const replay = new ReplayGuard(timers);
+  const relay: Relay = new Relay({
+    peers: new PeersView(network, () => peers),
+    timers,
+    log,
+    limits: {
+      total: config.limits.relayedLinks,
+      perPeer: config.limits.relayedLinksPerPeer,
+      bytesPerSecond: config.limits.relayedBytesPerSecond,
+    },
+    handshakeMs: config.limits.handshakeSeconds * 1000,
+    context: () => network.context(),
+    psks: () => network.psks(),
+    currentPsk: () => network.currentPsk(),
+    suite: () => parts.suite(),
+    replay,
+    onLink: newLink => handOver(newLink, link => peers.accept(link), log),
+  });
+  relay.set(config.node.relay ? 'on' : 'off');
   const mesh: PeerMesh = new PeerMesh({
     network,
     peers,
@@ -171,6 +195,8 @@ export function assemble(given: Ingredients): Parts {
     network,
     peers,
     mesh,
+    relay,
+    replay,
     exposed,
     tunnels,
     connections,

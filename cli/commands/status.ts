@@ -88,11 +88,16 @@ function head(context: Context, reply: Status): string[] {
       ? []
       : [field('tells', reply.advertise.join(', '))]),
     ...(reply.proxy === null ? [] : [field('dials', `through ${reply.proxy}`)]),
+    ...(reply.relay.on ? [field('relays', `${count(reply.relay.links, 'link')} of other members now`)] : []),
     field(
       'daemon',
       `${reply.version}, pid ${reply.pid}, up ${formatSince(reply.since, world.now())}, home ${reply.home}`,
     ),
   ];
+}
+
+function count(n: number, what: string): string {
+  return `${n} ${n === 1 ? what : `${what}s`}`;
 }
 
 function warnings({ colour }: Context, reply: Status): string[] {

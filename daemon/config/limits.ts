@@ -1,6 +1,7 @@
 /** The limits that the config file may set, each with its range. Their defaults are those of the rooms they bound. */
 import { DEFAULT_LIMITS as LINKS, MAX_REKEY_BYTES, MIN_REKEY_BYTES } from '../../protocol/limits.js';
 import { LINK_MS } from '../peers/link-age.js';
+import { MAX_RELAYED, MAX_RELAYED_PER_PEER, RELAY_BYTES_PER_SECOND } from '../relay/limits.js';
 import { TARGET_DIAL_MS } from '../services/limits.js';
 import { GUARD_LIMITS } from '../transport/guard.js';
 
@@ -36,6 +37,12 @@ export const LIMIT_RULES = {
   halfOpenPerSource: { value: GUARD_LIMITS.perSource, min: 1, max: 65_536, unit: 'count' },
   /** from the accepted connection to the finished handshake */
   handshakeSeconds: { value: GUARD_LIMITS.deadlineMs / 1000, min: 1, max: 120, unit: 'seconds' },
+  /** links between other members that this node relays at a time */
+  relayedLinks: { value: MAX_RELAYED, min: 1, max: 65_536, unit: 'count' },
+  /** of these, those of which one member is either end */
+  relayedLinksPerPeer: { value: MAX_RELAYED_PER_PEER, min: 1, max: 65_536, unit: 'count' },
+  /** what is relayed from one member in a second */
+  relayedBytesPerSecond: { value: RELAY_BYTES_PER_SECOND, min: 16 * KIB, max: 64 * KIB * MIB, unit: 'bytes' },
   /** how long the exposing side waits for a service's target */
   targetDialSeconds: { value: TARGET_DIAL_MS / 1000, min: 1, max: 300, unit: 'seconds' },
   /** how long SIGTERM waits for open streams */

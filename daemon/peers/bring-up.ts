@@ -57,6 +57,7 @@ export function bringUp(options: BringUpOptions): Promise<PeerLink> {
       primitives: options.primitives,
       limits: options.limits,
       id: options.id,
+      rank: transport.kind === 'relay' ? 1 : 0,
       onClosed: (code, sentence, by) => {
         deadline.cancel();
         if (admitted !== undefined) options.onClosed(admitted, code, sentence, by);

@@ -5,6 +5,7 @@
 import { isIP, isIPv4, isIPv6 } from 'node:net';
 import { isAbsolute } from 'node:path';
 import { WarrenError } from '../../protocol/errors.js';
+import type { NodeIdText } from '../../protocol/identity/node-id.js';
 
 /** Longest address text; a DNS name has at most 253 characters, the rest is for a path. */
 export const ADDRESS_MAX = 512;
@@ -207,4 +208,16 @@ function show(text: string): string {
 
 function bad(sentence: string, hint: string): WarrenError {
   return new WarrenError('bad-value', sentence, { hint });
+}
+
+const RELAY_PREFIX = 'relay:';
+
+/** The address of a relayed link: `relay:` and the node ID of the relay. It cannot be dialed like the others. */
+export function relayAddress(relay: NodeIdText): string {
+  return `${RELAY_PREFIX}${relay}`;
+}
+
+/** @returns the node ID of the relay; undefined for any other address */
+export function relayOf(address: string): NodeIdText | undefined {
+  return address.startsWith(RELAY_PREFIX) ? address.slice(RELAY_PREFIX.length) : undefined;
 }

@@ -1,5 +1,6 @@
 /** Moves bytes between a transport and a handshake machine until the machine has its result. */
 import type { Established, Progress } from '../../protocol/handshake/types.js';
+import { PREFACE_BYTES } from '../../protocol/handshake/wire.js';
 import type { Transport } from './transport.js';
 
 /** What Initiator and Responder (protocol/handshake) have in common. */
@@ -48,4 +49,21 @@ export function drive(
   transport.onClose(why => finish({ kind: 'closed', why, heard }));
   transport.onData(receive);
   if (first.length > 0) receive(first);
+}
+
+/**
+ * Reads the preface with which a raw link opens; the transport is held then.
+ * @param onPreface the PREFACE_BYTES bytes, and what came behind them in the same chunk
+ */
+export function readPreface(transport: Transport, onPreface: (preface: Uint8Array, rest: Uint8Array) => void): void {
+  const preface = new Uint8Array(PREFACE_BYTES);
+  let have = 0;
+  transport.onData(chunk => {
+    const missing = chunk.subarray(0, PREFACE_BYTES - have);
+    preface.set(missing, have);
+    have += missing.length;
+    if (have < PREFACE_BYTES) return;
+    transport.onData(undefined);
+    onPreface(preface, chunk.subarray(missing.length));
+  });
 }

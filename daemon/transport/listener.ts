@@ -14,6 +14,7 @@ import { formatHostPort, parseListen, type HostPort } from './address.js';
 import { GUARD_LIMITS, Guard, type GuardLimits } from './guard.js';
 import { Opening, type OpeningHost } from './opening.js';
 import { reasonOf } from './reasons.js';
+import { openingReports } from './reports.js';
 import type { NewLink } from './transport.js';
 import { UpgradeServer } from './upgrade.js';
 
@@ -95,17 +96,12 @@ function openingHost(options: ListenOptions, log: Log): OpeningHost {
     timers,
     onLink: link => handOver(link, onLink, log),
     upgrades: new UpgradeServer(timers),
-    stranger: (remote, reason) =>
-      log.info('stranger', { remote, reason }, `A stranger at ${remote} was turned away: ${reason}.`),
-    failed: (remote, reason) =>
-      log.warn('handshake-failed', { remote, reason }, `The handshake with ${remote} failed: ${reason}.`),
-    versionMismatch: (remote, reason) =>
-      log.warn('version-mismatch', { remote, reason }, `No common version with ${remote}: ${reason}.`),
+    ...openingReports(log),
   };
 }
 
-/** Runs inside a socket's event: what goes wrong behind it ends this link, not the process. */
-function handOver(link: NewLink, onLink: (link: NewLink) => void, log: Log): void {
+/** Runs inside a socket's or a stream's event: what goes wrong behind it ends this link, not the process. */
+export function handOver(link: NewLink, onLink: (link: NewLink) => void, log: Log): void {
   try {
     onLink(link);
   } catch (error) {

@@ -16,17 +16,18 @@ import { Responder } from '../../protocol/handshake/handshake.js';
 import { recognize, type Recognition } from '../../protocol/handshake/preface.js';
 import type { ReplayGuard } from '../../protocol/handshake/replay.js';
 import type { HandshakeContext, PskKeys } from '../../protocol/handshake/types.js';
-import { MAGIC, PREFACE_BYTES } from '../../protocol/handshake/wire.js';
+import { MAGIC } from '../../protocol/handshake/wire.js';
 import type { Timers } from '../../protocol/clock.js';
-import { drive, type Outcome } from './drive.js';
+import { drive, readPreface, type Outcome } from './drive.js';
 import type { DropReason, HalfOpen } from './guard.js';
 import { TcpTransport, endOf } from './tcp.js';
+import { NO_PROOF, dropWords, type OpeningReports } from './reports.js';
 import type { NewLink, Transport } from './transport.js';
 import type { UpgradeServer } from './upgrade.js';
 import { WebSocketTransport } from './websocket.js';
 
 /** What all openings of a listener share. */
-export interface OpeningHost {
+export interface OpeningHost extends OpeningReports {
   readonly context: HandshakeContext;
   /** newest secret first; asked for each connection */
   psks(): readonly PskKeys[];
@@ -34,12 +35,6 @@ export interface OpeningHost {
   readonly timers: Timers;
   readonly upgrades: UpgradeServer;
   onLink(link: NewLink): void;
-  /** Somebody without a proof was turned away. */
-  stranger(remote: string, why: string): void;
-  /** Somebody with a proof got no further. */
-  failed(remote: string, why: string): void;
-  /** Somebody with a proof speaks another version; `why` names both. */
-  versionMismatch(remote: string, why: string): void;
 }
 
 const TLS_HANDSHAKE = 0x16;
@@ -70,16 +65,7 @@ export class Opening {
   }
 
   drop(why: DropReason): void {
-    switch (why) {
-      case 'deadline':
-        return this.turnAway(this.heard ? 'its handshake took too long' : 'it said nothing until the deadline');
-      case 'replaced':
-        return this.turnAway('a newer connection took its place');
-      case 'no place':
-        return this.turnAway('too many handshakes are going on');
-      case 'closing':
-        return this.turnAway(undefined);
-    }
+    this.turnAway(dropWords(why, this.heard));
   }
 
   private firstBytes(chunk: Buffer): void {
@@ -92,17 +78,10 @@ export class Opening {
 
   private raw(head: Buffer): void {
     const transport = new TcpTransport(this.socket, this.host.timers, head);
-    const preface = new Uint8Array(PREFACE_BYTES);
-    let have = 0;
-    transport.onData(chunk => {
-      const missing = chunk.subarray(0, PREFACE_BYTES - have);
-      preface.set(missing, have);
-      have += missing.length;
-      if (have < PREFACE_BYTES) return;
-      transport.onData(undefined);
+    readPreface(transport, (preface, rest) => {
       const recognition = this.recognize(preface);
-      if (recognition === undefined) this.turnAway('its preface proves no secret of this network');
-      else this.answer(transport, recognition, preface, chunk.subarray(missing.length));
+      if (recognition === undefined) this.turnAway(NO_PROOF);
+      else this.answer(transport, recognition, preface, rest);
     });
   }
 

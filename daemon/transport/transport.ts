@@ -1,14 +1,15 @@
 /**
- * A transport carries one link's bytes both ways, in order: over TCP (tcp.ts) or WebSocket (websocket.ts). It knows
- * nothing of records; message borders mean nothing. listener.ts and dial.ts make one and hand it over as a `NewLink`.
+ * A transport carries one link's bytes both ways, in order: over TCP (tcp.ts), WebSocket (websocket.ts) or a stream
+ * to a relay (../relay/transport.ts). It knows nothing of records; message borders mean nothing. listener.ts and dial.ts,
+ * or the relay room, make one and hand it over as a `NewLink`.
  */
 import type { Established } from '../../protocol/handshake/types.js';
 
-export type TransportKind = 'tcp' | 'websocket';
+export type TransportKind = 'tcp' | 'websocket' | 'relay';
 
 export interface Transport {
   readonly kind: TransportKind;
-  /** HOST:PORT of the other end of the connection; behind a web server that is the web server */
+  /** HOST:PORT of the other end of the connection; behind a web server that is the web server; `relay:NODEID` */
   readonly remote: string;
   readonly local: string | undefined;
 
@@ -17,7 +18,7 @@ export interface Transport {
    * does not change them any more. After the close nothing happens.
    */
   write(chunks: readonly Uint8Array[]): void;
-  /** Bytes written here that the kernel has not taken yet. */
+  /** Bytes written here that the kernel, or the stream's link, has not taken yet. */
   readonly buffered: number;
 
   /**
@@ -25,7 +26,7 @@ export interface Transport {
    * has arrived and reads no more than that.
    */
   onData(callback: ((chunk: Uint8Array) => void) | undefined): void;
-  /** Called when `buffered` has come back to zero after a write that the kernel did not take at once. */
+  /** Called when `buffered` has come back to zero, or far down, after a write that was not taken at once. */
   onDrain(callback: () => void): void;
   /** Called once, with the reason in a few words; at the end of this turn if that has happened already. */
   onClose(callback: (why: string) => void): void;
@@ -46,7 +47,7 @@ export interface NewLink {
   /** bytes that came behind the handshake */
   readonly rest: Uint8Array;
   readonly direction: 'dialed' | 'accepted';
-  /** dialed: the address that worked, as it was given; accepted: HOST:PORT of the other end */
+  /** dialed: the address that worked, as it was given; accepted: HOST:PORT of the other end; relayed: `relay:NODEID` */
   readonly address: string;
 }
 

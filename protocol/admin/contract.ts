@@ -72,7 +72,7 @@ export interface Done extends Reply {
 }
 
 export interface LinkInfo {
-  readonly transport: 'tcp' | 'websocket';
+  readonly transport: 'tcp' | 'websocket' | 'relay';
   /** remote address, HOST:PORT or URL */
   readonly address: string;
   readonly direction: 'dialed' | 'accepted';
@@ -182,6 +182,8 @@ export interface Status extends Reply {
   readonly peers: readonly PeerInfo[];
   readonly services: readonly ExposedInfo[];
   readonly tunnels: readonly TunnelInfo[];
+  /** whether this node carries links between other members, and how many it carries now */
+  readonly relay: { readonly on: boolean; readonly links: number };
   /** what the operator should know: alarms, unreadable peers, an old config */
   readonly warnings: readonly string[];
 }
@@ -219,7 +221,7 @@ export interface PingRequest {
 export interface PingReply extends Reply {
   readonly node: string;
   readonly nodeId: string;
-  readonly transport: 'tcp' | 'websocket';
+  readonly transport: 'tcp' | 'websocket' | 'relay';
   /** one entry per ping; null: no answer in time */
   readonly rttMs: readonly (number | null)[];
 }

@@ -105,6 +105,7 @@ export const status: Status = {
   peers: [peerB, peerC],
   services: [exposed],
   tunnels: [tunnel],
+  relay: { on: true, links: 2 },
   warnings: ['the clock of host-c is an hour ahead'],
 };
 
