@@ -246,7 +246,7 @@ export class Api implements AdminApi {
       const rtt = await link.link.measureRtt().catch(() => null);
       rttMs.push(rtt === null ? null : Math.round(rtt * 1000) / 1000);
     }
-    const { transport } = linkInfo(link);
+    const { transport } = linkInfo(link, network);
     return { apiVersion: API_VERSION, node: network.nameOf(node), nodeId: nodeIdText(node), transport, rttMs };
   }
 

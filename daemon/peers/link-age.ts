@@ -10,7 +10,7 @@ export const LINK_MS = 60 * 60_000;
 export const REPLACE_JITTER = 0.1;
 /** A link that has lived this share of its time makes way for a new one (`session.replaceAfterMs`). */
 export const REPLACEABLE = 5 / 6;
-/** A replacement that failed is tried again after this share of it. */
+/** A link that is still there this share of it after its replacement was dialed is replaced again. */
 export const REPLACE_RETRY = 1 / 12;
 /** No link lives longer than so many times its time. */
 export const LINK_LIFE = 3;
@@ -42,14 +42,12 @@ export class LinkAge {
     if (isDialer) this.replacement = timers.after(linkMs * spread, () => void this.replace());
   }
 
+  /** Whether it worked is seen by this link's end: with several links, another one may have made way. */
   private async replace(): Promise<void> {
-    try {
-      await this.options.replace();
-    } catch {
-      if (this.stopped) return;
-      const { timers, linkMs } = this.options;
-      this.replacement = timers.after(REPLACE_RETRY * linkMs, () => void this.replace());
-    }
+    await this.options.replace().catch(() => undefined);
+    if (this.stopped) return;
+    const { timers, linkMs } = this.options;
+    this.replacement = timers.after(REPLACE_RETRY * linkMs, () => void this.replace());
   }
 
   /** The link has ended. */

@@ -1,20 +1,24 @@
 /** Peers as the admin API shows them. */
 import type { LinkInfo, PeerInfo } from '../../protocol/admin/contract.js';
 import { equal } from '../../protocol/bytes.js';
-import { nodeIdText, type NodeIdText } from '../../protocol/identity/node-id.js';
+import { nodeIdText, parseNodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
 import type { Member } from '../../protocol/identity/trust-view.js';
 import type { PeerLink } from './bring-up.js';
 import type { Network } from './network.js';
 import type { Peers } from './peers.js';
+import { relayOf } from './relay-paths.js';
 
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();
 }
 
-export function linkInfo({ link, transport, address, direction, since }: PeerLink): LinkInfo {
+export function linkInfo({ link, transport, address, direction, since }: PeerLink, network: Network): LinkInfo {
+  const relay = relayOf(address);
+  const via = relay === undefined ? undefined : parseNodeId(relay);
   return {
     transport: transport.kind,
     address,
+    via: via === undefined ? null : network.nameOf(via),
     direction,
     rttMs: link.rttMs === null ? null : Math.round(link.rttMs * 1000) / 1000,
     suite: link.established.suite,
@@ -48,7 +52,9 @@ function peerInfo(member: Member, network: Network, peers: Peers, isRemoved: (id
     admin: member.admin,
     tags: member.grant.tags,
     grantExpires: isoTime(member.grant.expires),
-    links: [...(peer?.links ?? [])].map(linkInfo),
+    links: [...(peer?.links ?? [])].map(link => linkInfo(link, network)),
+    linksUp: peer?.linksUp ?? 0,
+    rekeys: peer?.rekeys ?? 0,
     streams: peer?.slot.session?.stats().streams ?? 0,
     lastSeen: peer?.lastSeen === undefined ? null : isoTime(peer.lastSeen),
     problem: state === 'connected' ? null : (refused ?? told(peer?.problem) ?? null),

@@ -5,13 +5,16 @@ import type { SessionSlot } from '../../protocol/session/index.js';
 import type { PeerState } from '../../protocol/admin/contract.js';
 import type { Log } from '../observe/log.js';
 import type { PeerLink } from './bring-up.js';
-import type { DialLoop } from './dial-loop.js';
+import type { LinkKeeper } from './link-keeper.js';
+import { isRelayed } from './relay-paths.js';
 
 /** Addresses learned otherwise than from the registry, for each peer. */
 const MAX_LEARNED = 8;
 
 export class Peer {
   readonly links = new Set<PeerLink>();
+  /** links that there have been */
+  linksUp = 0;
   /** ms since the epoch of the last moment with a link */
   lastSeen: number | undefined;
   /** why there is no link, one sentence */
@@ -19,36 +22,46 @@ export class Peer {
   /** Addresses that have led to this node, newest first. */
   private learned: string[] = [];
   private toldBefore = '';
+  /** of links that have ended */
+  private rekeysBefore = 0;
 
   constructor(
     readonly id: NodeIdText,
     readonly nodeId: NodeId,
     readonly slot: SessionSlot,
-    readonly dialer: DialLoop,
+    readonly keeper: LinkKeeper,
     /** limits repeated lines: the peer decides how often its links come and go */
     readonly log: Log,
   ) {}
 
+  /** A link carries the session. */
   get connected(): boolean {
-    return this.slot.session !== undefined && this.links.size > 0;
+    const { session } = this.slot;
+    return session !== undefined && session.links.length > 0;
+  }
+
+  /** Rekeys of all links that there have been. */
+  get rekeys(): number {
+    return [...this.links].reduce((sum, { link }) => sum + link.rekeys, this.rekeysBefore);
   }
 
   state(removed: boolean): PeerState {
     if (removed) return 'denied';
     if (this.connected) return 'connected';
     if (this.slot.session !== undefined) return 'held';
-    return this.dialer.dialing ? 'connecting' : 'down';
+    return this.keeper.dialing || this.links.size > 0 ? 'connecting' : 'down';
   }
 
   linkUp(link: PeerLink, timers: Timers): void {
     this.links.add(link);
+    this.linksUp++;
     this.lastSeen = timers.now();
     this.problem = undefined;
-    if (link.direction === 'dialed') this.learn(link.address);
+    if (link.direction === 'dialed' && !isRelayed(link)) this.learn(link.address);
   }
 
   linkDown(link: PeerLink, timers: Timers): void {
-    this.links.delete(link);
+    if (this.links.delete(link)) this.rekeysBefore += link.link.rekeys;
     this.lastSeen = timers.now();
   }
 
@@ -67,5 +80,10 @@ export class Peer {
   /** @param told what its registry record says */
   addresses(told: readonly string[]): string[] {
     return [...new Set([...told, ...this.learned])];
+  }
+
+  /** Where the last link that this node dialed led to. */
+  get lastGood(): string | undefined {
+    return this.learned[0];
   }
 }

@@ -1,20 +1,20 @@
 /**
- * The table of remote nodes: links come in, are brought up and given to the peer's session; peers without a link are
- * dialed; what one peer tells of the network is kept and passed on to the others.
+ * The table of remote nodes: links come in, are brought up and given to the peer's session.
  *
  * 1. `arrive`: a handshake is done (listener.ts, dial.ts) → bring-up.ts → the peer's slot decides what the link is for.
- * 2. `follow`: members come and go with the trust store; each gets a dial loop.
- * 3. `spread`: every item that this node takes in goes to every peer but the one that it came from.
+ * 2. `follow`: members come and go with the trust store; each gets a keeper of its links (link-keeper.ts).
+ * 3. What one peer tells of the network is kept and passed on to the others (gossip.ts).
  */
-import type { Random, Timer, Timers } from '../../protocol/clock.js';
+import type { Random, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import type { AeadName } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { judgeIdentity } from '../../protocol/handshake/verdict.js';
 import { nodeIdText, type NodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
-import { ITEM_KINDS, kindOf, type TrustItem } from '../../protocol/identity/trust-item.js';
+import type { TrustItem } from '../../protocol/identity/trust-item.js';
 import type { Limits } from '../../protocol/limits.js';
+import type { LinkEnd } from '../../protocol/link/index.js';
 import {
   SessionSlot,
   type OpenRequest,
@@ -25,21 +25,18 @@ import {
 } from '../../protocol/session/index.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
-import { dial, type ProxyChooser } from '../transport/dial.js';
+import { dial, type DialOptions, type ProxyChooser } from '../transport/dial.js';
 import type { DialTls } from '../transport/tls.js';
 import { parseAddress } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
-import { DialLoop } from './dial-loop.js';
-import { LinkAge } from './link-age.js';
+import { Gossip } from './gossip.js';
+import { LinkKeeper, type KeeperOptions } from './link-keeper.js';
 import type { Network } from './network.js';
 import { Peer } from './peer.js';
-
-/** Addresses of unknown nodes (config, mDNS) are tried again this often, ms. */
-const STRAY_RETRY_MS = 30_000;
-/** Unknown addresses that are being tried at a time. */
-const MAX_STRAY_DIALS = 16;
+import { relayAddress, relayOf, type RelayPaths } from './relay-paths.js';
+import { Strays } from './strays.js';
 
 export interface PeersOptions {
   readonly network: Network;
@@ -62,22 +59,32 @@ export interface PeersOptions {
   readonly tls?: DialTls;
   /** asked at each dial, since the config may change it */
   readonly proxy?: ProxyChooser;
+  /** left out: nobody is reached through others */
+  readonly relay?: RelayPaths;
+  /** for tests in virtual time; default: over TCP and WebSocket */
+  readonly dial?: (options: DialOptions) => Promise<NewLink>;
 }
 
 export class Peers {
   private readonly peers = new Map<NodeIdText, Peer>();
   private readonly arriving = new Arrivals();
-  private readonly ages = new Map<PeerLink, LinkAge>();
-  private readonly strays = new Set<string>();
-  private fixed: readonly string[] = [];
-  private retry: Timer | undefined;
+  private readonly gossip: Gossip;
+  private readonly strays: Strays;
   private linkIds = 0;
   private stopped = false;
   /** for lines that whoever holds the network's secret can cause */
   private readonly repeats: Log;
 
   constructor(private readonly options: PeersOptions) {
-    this.repeats = limitRepeats(options.log, options.timers);
+    const { timers, log, network } = options;
+    this.repeats = limitRepeats(log, timers);
+    this.gossip = new Gossip(network, this.peers);
+    this.strays = new Strays({
+      timers,
+      log,
+      isConnected: address => this.all().some(peer => peer.connected && peer.addresses([]).includes(address)),
+      dial: address => this.dial(address, {}),
+    });
   }
 
   // What there is.
@@ -134,7 +141,7 @@ export class Peers {
           this.admitted(admitted);
         },
         onLimited: sentence => this.limited(newLink, sentence),
-        onClosed: (closed, code, sentence) => this.closed(closed, code, sentence),
+        onClosed: (closed, code, sentence, by) => this.closed(closed, code, sentence, by),
       });
       return this.peerOf(link.link.established.peer.nodeId);
     } finally {
@@ -157,25 +164,12 @@ export class Peers {
       return;
     }
     peer.linkUp(link, this.options.timers);
-    this.ages.set(link, this.watchAge(peer, link));
+    peer.keeper.linkUp(link);
     const { transport, direction, address } = link;
     const fields = { node: this.nameOf(peer), address, transport: transport.kind, direction, link: link.link.id };
     peer.log.info('link-up', fields, 'a link is up');
     peer.slot.linkAdmitted(link.link);
     this.options.onChange();
-  }
-
-  /** The address that led to this link leads to its replacement. */
-  private watchAge(peer: Peer, link: PeerLink): LinkAge {
-    const { timers, random, linkMs } = this.options;
-    return new LinkAge({
-      timers,
-      random,
-      linkMs,
-      isDialer: link.direction === 'dialed',
-      replace: async () => void (await this.dial(link.address, { expect: peer.nodeId })),
-      end: () => link.link.close('replaced', 'the link has lived its time'),
-    });
   }
 
   private limited(newLink: NewLink, sentence: string): void {
@@ -188,38 +182,31 @@ export class Peers {
     );
   }
 
-  private closed(link: PeerLink, code: Code, sentence: string): void {
+  private closed(link: PeerLink, code: Code, sentence: string, by: LinkEnd): void {
     const peer = this.peers.get(nodeIdText(link.link.established.peer.nodeId));
     if (peer === undefined) return;
     peer.linkDown(link, this.options.timers);
-    this.ages.get(link)?.stop();
-    this.ages.delete(link);
     const fields = { node: this.nameOf(peer), address: link.address, link: link.link.id, code, reason: sentence };
     peer.log.info('link-down', fields, 'a link has ended');
     if (code !== 'surplus' && !peer.connected) peer.problem = sentence;
     this.options.onChange();
-    if (code !== 'surplus') peer.dialer.lost(this.options.timers.now() - link.since);
+    peer.keeper.linkDown(link, code, by);
   }
 
-  // 2. Peers and who dials them.
+  // 2. Peers and who keeps their links.
 
   private peerOf(nodeId: NodeId): Peer {
     const id = nodeIdText(nodeId);
     const known = this.peers.get(id);
     if (known !== undefined) return known;
     const log = limitRepeats(this.options.log, this.options.timers);
-    const peer: Peer = new Peer(
-      id,
-      nodeId,
-      this.slotFor(nodeId, log),
-      this.dialerFor(nodeId, () => peer),
-      log,
-    );
+    const itself = (): Peer => peer;
+    const peer: Peer = new Peer(id, nodeId, this.slotFor(nodeId, itself, log), this.keeperFor(nodeId, itself), log);
     this.peers.set(id, peer);
     return peer;
   }
 
-  private slotFor(nodeId: NodeId, log: Log): SessionSlot {
+  private slotFor(nodeId: NodeId, peer: () => Peer, log: Log): SessionSlot {
     const { network, primitives, timers, limits, budget } = this.options;
     const name = (): string => network.nameOf(nodeId);
     return new SessionSlot({
@@ -230,16 +217,20 @@ export class Peers {
       limits,
       budget,
       onStream: (stream, request) => this.options.onStream(stream, request, nodeId),
-      onNews: (kind, body) => this.news(nodeId, kind, body),
+      onNews: (kind, body) => this.gossip.take(nodeId, kind, body),
       onUp: () => {
-        for (const item of network.recentFor(nodeId)) this.tell(nodeIdText(nodeId), item);
+        this.gossip.catchUp(nodeId);
         log.info('session-up', { node: name() }, 'a session is up');
+        peer().keeper.attached();
+        for (const other of this.peers.values()) if (other !== peer()) other.keeper.relayIsUp();
         this.options.onChange();
       },
       onHeld: () => {
         log.info('session-held', { node: name() }, 'a session has no link: its streams wait');
+        peer().keeper.held();
         this.options.onChange();
       },
+      onTrouble: link => peer().keeper.troubled(link),
       onDown: code => {
         log.info('session-down', { node: name(), code }, 'a session is over');
         this.options.onChange();
@@ -248,15 +239,20 @@ export class Peers {
     });
   }
 
-  private dialerFor(nodeId: NodeId, peer: () => Peer): DialLoop {
-    const { timers, random, network } = this.options;
-    return new DialLoop({
+  private keeperFor(nodeId: NodeId, peer: () => Peer): LinkKeeper {
+    const { timers, random, limits, linkMs, network, relay } = this.options;
+    return new LinkKeeper({
       timers,
       random,
+      limits,
+      linkMs,
+      links: () => peer().links,
+      session: () => peer().slot.session,
+      mayDial: () => !this.stopped && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
       addresses: () => this.addressesOf(peer()),
-      wanted: () =>
-        !this.stopped && peer().links.size === 0 && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
-      dial: async (address, signal) => void (await this.dial(address, { expect: nodeId, signal })),
+      lastGood: () => peer().lastGood,
+      dial: async (address, signal) => void (await this.dial(address, { expect: nodeId, ...maybe(signal) })),
+      ...(relay === undefined ? {} : { relayed: this.relayedDials(relay, nodeId) }),
       onFailed: error => {
         peer().problem = error instanceof Error ? error.message : String(error);
         this.options.log.debug(
@@ -266,6 +262,16 @@ export class Peers {
         );
       },
     });
+  }
+
+  private relayedDials(relay: RelayPaths, target: NodeId): NonNullable<KeeperOptions['relayed']> {
+    return {
+      addresses: () => relay.viaFor(nodeIdText(target)).map(relayAddress),
+      dial: async (address, signal) => {
+        const newLink = await relay.dial(relayOf(address)!, target, signal ?? new AbortController().signal);
+        await this.arrive(newLink, this.options.network.admission());
+      },
+    };
   }
 
   /** The registry's addresses first, then those that have led there before. */
@@ -280,7 +286,7 @@ export class Peers {
     wish: { readonly expect?: NodeId; readonly signal?: AbortSignal },
   ): Promise<Peer> {
     const { network, timers, log, tls, proxy } = this.options;
-    const newLink = await dial({
+    const newLink = await (this.options.dial ?? dial)({
       address,
       context: network.context(),
       psk: network.currentPsk(),
@@ -305,11 +311,7 @@ export class Peers {
       if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
       const peer = this.peerOf(member.node);
       const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
-      const isToldAnew = peer.isToldAnew(told);
-      if (peer.links.size > 0) continue;
-      // What somebody else tells must not undo the pauses between failed dials.
-      if (isToldAnew) peer.dialer.wake();
-      else peer.dialer.nudge();
+      peer.keeper.follow(peer.isToldAnew(told));
     }
   }
 
@@ -319,61 +321,42 @@ export class Peers {
     if (judgement.verdict === 'admitted') return;
     if (peer.links.size > 0 || peer.slot.session !== undefined) this.cutOff(peer, judgement.code, judgement.sentence);
     if (judgement.verdict !== 'refused') return;
-    peer.dialer.stop();
+    peer.keeper.stop();
     this.peers.delete(peer.id);
   }
 
   /** @param addresses of the config file, dialed whoever is there */
   setFixed(addresses: readonly string[]): void {
-    this.fixed = addresses;
-    this.retryFixed();
-  }
-
-  private retryFixed(): void {
-    this.retry?.cancel();
-    if (this.stopped || this.fixed.length === 0) return;
-    for (const address of this.fixed) this.tryAddress(address);
-    this.retry = this.options.timers.after(STRAY_RETRY_MS, () => this.retryFixed());
+    this.strays.setFixed(addresses);
   }
 
   /** An address of some node of this network: worth a dial unless a link to it is up. */
   tryAddress(address: string): void {
-    if (this.stopped || this.strays.has(address) || this.strays.size >= MAX_STRAY_DIALS) return;
-    if (this.all().some(peer => peer.connected && peer.addresses([]).includes(address))) return;
-    this.strays.add(address);
-    this.dial(address, {})
-      .then(peer => peer.learn(address))
-      .catch((error: unknown) =>
-        this.options.log.debug('dial-failed', { address, ...errorFields(error) }, 'dialing failed'),
-      )
-      .finally(() => this.strays.delete(address));
+    this.strays.try(address);
+  }
+
+  /**
+   * This host's addresses have changed: links from those that are gone are dead, and whoever is out of reach may be in
+   * reach now.
+   * @param isHere whether an address (without port) is one of this host's
+   */
+  moved(isHere: (address: string) => boolean): void {
+    for (const peer of this.peers.values()) {
+      for (const { link, transport } of peer.links) {
+        if (transport.local === undefined || isHere(hostOf(transport.local))) continue;
+        link.transportClosed('the address of this host is gone');
+        transport.abort();
+      }
+      if (!peer.connected) peer.keeper.renew();
+    }
+    this.strays.retryFixed();
   }
 
   // 3. What one tells goes to the others.
 
-  private news(from: NodeId, kind: number, body: Uint8Array): void {
-    const known = kindOf(kind);
-    if (known === undefined) return;
-    this.options.network.learn([{ kind: known, bytes: body.slice() }], from);
-  }
-
   /** Hands an item to every peer but the one that it came from. */
   spread(item: TrustItem, from: NodeId | undefined): void {
-    const source = from === undefined ? undefined : nodeIdText(from);
-    for (const peer of this.peers.values()) {
-      if (peer.id !== source && peer.slot.session !== undefined) this.tell(peer.id, item);
-    }
-  }
-
-  /** A peer that does not take its news loses its session; what it missed comes with the next catch-up. */
-  private tell(id: NodeIdText, item: TrustItem): void {
-    const peer = this.peers.get(id);
-    try {
-      peer?.slot.news(ITEM_KINDS[item.kind], item.bytes);
-    } catch (error) {
-      peer?.log.warn('news-not-taken', { node: this.nameOf(peer), ...errorFields(error) }, 'a peer takes no news');
-      peer?.slot.close('limit', 'the peer does not take its news');
-    }
+    this.gossip.spread(item, from);
   }
 
   // What the operator asks for.
@@ -399,9 +382,9 @@ export class Peers {
   /** Ends every session and link. */
   stop(code: Code): void {
     this.stopped = true;
-    this.retry?.cancel();
+    this.strays.stop();
     for (const peer of this.peers.values()) {
-      peer.dialer.stop();
+      peer.keeper.stop();
       peer.slot.close(code);
       for (const { link } of peer.links) link.close(code, 'the daemon stops');
     }
@@ -420,6 +403,18 @@ export function sessionOf(peer: Peer | undefined, name: string): Session {
   throw new WarrenError('unreachable', `There is no session with ${name} now.`, {
     hint: 'See who is connected with: warren status',
   });
+}
+
+/** @param end HOST:PORT as a transport says it */
+function hostOf(end: string): string {
+  return end
+    .slice(0, end.lastIndexOf(':'))
+    .replace(/^\[|\]$/g, '')
+    .replace(/%.*$/, '');
+}
+
+function maybe(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
 }
 
 function isDialable(address: string): boolean {

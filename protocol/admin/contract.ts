@@ -71,10 +71,15 @@ export interface Done extends Reply {
   readonly note?: string;
 }
 
+/** relay: through another member, with a handshake of its own inside */
+export type LinkTransport = 'tcp' | 'websocket' | 'relay';
+
 export interface LinkInfo {
-  readonly transport: 'tcp' | 'websocket' | 'relay';
-  /** remote address, HOST:PORT or URL */
+  readonly transport: LinkTransport;
+  /** remote address, HOST:PORT or URL; relay:NODEID when relayed */
   readonly address: string;
+  /** name of the member that relays it; null for a direct link */
+  readonly via: string | null;
   readonly direction: 'dialed' | 'accepted';
   /** smoothed round-trip time; null before the first measurement */
   readonly rttMs: number | null;
@@ -101,6 +106,10 @@ export interface PeerInfo {
   /** ISO 8601; null when the grant is unknown */
   readonly grantExpires: string | null;
   readonly links: readonly LinkInfo[];
+  /** links that there have been since this daemon started, those of `links` included */
+  readonly linksUp: number;
+  /** rekeys of all of them */
+  readonly rekeys: number;
   readonly streams: number;
   /** ISO 8601 of the last time a link was up; null: never in this daemon's life */
   readonly lastSeen: string | null;
@@ -221,7 +230,7 @@ export interface PingRequest {
 export interface PingReply extends Reply {
   readonly node: string;
   readonly nodeId: string;
-  readonly transport: 'tcp' | 'websocket' | 'relay';
+  readonly transport: LinkTransport;
   /** one entry per ping; null: no answer in time */
   readonly rttMs: readonly (number | null)[];
 }

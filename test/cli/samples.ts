@@ -29,6 +29,7 @@ export const peerB: PeerInfo = {
     {
       transport: 'tcp',
       address: '192.0.2.7:7667',
+      via: null,
       direction: 'dialed',
       rttMs: 0.42,
       suite: 'AESGCM',
@@ -38,6 +39,8 @@ export const peerB: PeerInfo = {
       rekeys: 0,
     },
   ],
+  linksUp: 4,
+  rekeys: 2,
   streams: 3,
   lastSeen: '2026-01-01T00:00:00.000Z',
   problem: null,
