@@ -52,10 +52,12 @@ test('all follows in proportion from the time that the config sets', async () =>
   assert.is(seen[0], `replace ${1_000 * (1 - REPLACE_JITTER)}`);
   const retried = Number(seen[1]?.slice('replace '.length));
   assert.ok(retried > 980 && retried < 1_000, seen[1]);
-  assert.equal(seen.slice(2), ['end 3000']);
+  // As long as the link is there: that a replacement came up does not mean that it was this link that made way.
+  assert.ok(seen.length > 20);
+  assert.is(seen.at(-1), 'end 3000');
 });
 
-test('a replacement that failed is tried again; the link ends after three hours all the same', async () => {
+test('a link that is still there is replaced again; the link ends after three hours all the same', async () => {
   const { time, seen } = watch(true, 128, () => false);
   for (let passed = 0; passed < LINK_LIFE_MS; passed += REPLACE_RETRY_MS / 5) {
     time.advance(REPLACE_RETRY_MS / 5);
