@@ -154,6 +154,10 @@ export function assemble(given: Ingredients): Parts {
     },
     onChange: () => undefined,
     onAlarm,
+    relay: {
+      viaFor: peer => relay.viaFor(peer),
+      dial: (via, target, signal) => relay.dial(via, target, signal),
+    },
   });
   const replay = new ReplayGuard(timers);
   const relay: Relay = new Relay({

@@ -3,10 +3,10 @@ import type { LinkInfo, PeerInfo } from '../../protocol/admin/contract.js';
 import { equal } from '../../protocol/bytes.js';
 import { nodeIdText, parseNodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
 import type { Member } from '../../protocol/identity/trust-view.js';
+import { relayOf } from '../transport/address.js';
 import type { PeerLink } from './bring-up.js';
 import type { Network } from './network.js';
 import type { Peers } from './peers.js';
-import { relayOf } from './relay-paths.js';
 
 export function isoTime(ms: number): string {
   return new Date(ms).toISOString();

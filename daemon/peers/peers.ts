@@ -27,7 +27,7 @@ import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
 import { dial, type DialOptions, type ProxyChooser } from '../transport/dial.js';
 import type { DialTls } from '../transport/tls.js';
-import { parseAddress } from '../transport/address.js';
+import { parseAddress, relayAddress, relayOf } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
@@ -35,7 +35,7 @@ import { Gossip } from './gossip.js';
 import { LinkKeeper, type KeeperOptions } from './link-keeper.js';
 import type { Network } from './network.js';
 import { Peer } from './peer.js';
-import { relayAddress, relayOf, type RelayPaths } from './relay-paths.js';
+import type { RelayPaths } from './relay-paths.js';
 import { Strays } from './strays.js';
 
 export interface PeersOptions {

@@ -10,18 +10,6 @@ export interface RelayPaths {
   dial(via: NodeIdText, target: NodeId, signal: AbortSignal): Promise<NewLink>;
 }
 
-const PREFIX = 'relay:';
-
-/** The address of a relayed link. */
-export function relayAddress(via: NodeIdText): string {
-  return PREFIX + via;
-}
-
-/** @returns the relay's node ID; undefined for any other address */
-export function relayOf(address: string): NodeIdText | undefined {
-  return address.startsWith(PREFIX) ? address.slice(PREFIX.length) : undefined;
-}
-
 export function isRelayed({ transport }: PeerLink): boolean {
   return transport.kind === 'relay';
 }
