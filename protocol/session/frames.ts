@@ -152,8 +152,11 @@ export class FrameTaker {
     this.count('opens', 'opens');
     const id = open.stream;
     if (this.owner.isOwnId(id)) throw malformed('OPEN', 'a stream id of the other side');
-    // Known or forgotten: told again after a link was lost.
-    if (id < this.nextPeerId) return this.count('useless', 'frames for streams that are gone');
+    if (id < this.nextPeerId) {
+      // Known or forgotten: told again after a link was lost. The limit may have been raised since.
+      this.owner.stream(id)?.takeWindow(0, open.limit);
+      return this.count('useless', 'frames for streams that are gone');
+    }
     this.nextPeerId = id + 2;
     if (this.owner.isCrowded) throw new WarrenError('limit', 'too many streams not acknowledged', { wire: 'limit' });
     this.livePeer++;

@@ -35,6 +35,8 @@ const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
 
 /** Streams that are closed but not forgotten, as a multiple of the limit of live ones. */
 const LINGERING_FACTOR = 4;
+/** ... those of both sides, and those that the peer may have forgotten already: no honest peer brings it to more. */
+const CROWD_FACTOR = 3 * LINGERING_FACTOR;
 
 export interface SessionOptions {
   readonly peer: NodeId;
@@ -129,7 +131,7 @@ export class Session implements StreamOwner, LaneOwner {
     if (this.frames.peerGoaway !== undefined) {
       throw new WarrenError('unreachable', 'the peer takes no new streams', { wire: 'draining' });
     }
-    if (this.liveOwn >= this.limits.session.streams || this.isCrowded) {
+    if (this.liveOwn >= this.limits.session.streams || this.hasMany) {
       throw new WarrenError('limit', `${this.liveOwn} streams to one peer are open`, { wire: 'limit' });
     }
     if (this.nextId > MAX_STREAM_ID) throw new WarrenError('limit', 'the stream ids of this session are used up');
@@ -354,9 +356,14 @@ export class Session implements StreamOwner, LaneOwner {
     this.counts.received += bytes;
   }
 
-  /** So many streams wait for the peer to know that they are over that it must be holding that knowledge back. */
-  get isCrowded(): boolean {
+  /** So many streams wait for the peer to know that they are over that this side opens no more. */
+  private get hasMany(): boolean {
     return this.streams.size >= LINGERING_FACTOR * this.limits.session.streams;
+  }
+
+  /** ... that the peer must be holding that knowledge back. */
+  get isCrowded(): boolean {
+    return this.streams.size >= CROWD_FACTOR * this.limits.session.streams;
   }
 
   /** The peer opens a stream. `claim` is taken out of the pool. */

@@ -109,6 +109,27 @@ test('streams opened while there is no link are opened when there is one', () =>
   assert.equal(e.got, [7]);
 });
 
+test('many streams opened and reset on both sides while there is no link: neither side takes the other for a liar', () => {
+  const { world } = echoing(limitsWith({ session: { streams: 2 } }));
+  const first = world.admit();
+  world.timers.run(50);
+  for (const side of [0, 1] as const) open(world, side);
+  world.timers.run(50);
+  first.wire.silence();
+  // All of them are told on the next link, and kept till then.
+  for (let i = 0; i < 6; i++) {
+    for (const side of [0, 1] as const) {
+      const e = open(world, side);
+      world.timers.run(50);
+      e.stream!.reset('caller-gone');
+    }
+  }
+  world.admit();
+  world.timers.run(10_000);
+  assert.equal(linkCounts(world), [1, 1]);
+  assert.ok(world.nodes.every(node => !node.events.some(event => event.startsWith('down'))));
+});
+
 test('grace: the streams are reset when no link comes for two minutes', () => {
   const { world } = echoing();
   const first = world.admit();

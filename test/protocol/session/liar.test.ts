@@ -158,6 +158,17 @@ test('an OPEN told twice opens once', () => {
   assert.is(liar.isOver, false);
 });
 
+test('an OPEN told again may raise the limit, and raises nothing else', () => {
+  const streams: Stream[] = [];
+  const liar = sink(streams).open(1, 0, 0).run();
+  streams[0]!.write(new Uint8Array(50));
+  liar.run();
+  assert.is(streams[0]!.bytesSent, 0);
+  liar.open(1, 0, 30).open(1, 0, 20).run();
+  assert.is(streams[0]!.bytesSent, 30);
+  assert.is(streams[0]!.buffered, 50);
+});
+
 test('too many streams: the one too many is refused, the others live', () => {
   const streams: Stream[] = [];
   const liar = new Liar({
@@ -221,7 +232,7 @@ test('one who never acknowledges cannot pile up streams that are over', () => {
   // Acknowledgements are the link's own: they are kept back below.
   const raw = liar.link as unknown as { addLinkAck(now: number): void };
   raw.addLinkAck = () => undefined;
-  for (let i = 0; i < 41; i++) liar.open(1 + 2 * i);
+  for (let i = 0; i < 121; i++) liar.open(1 + 2 * i);
   assert.is(liar.verdict, 'limit');
 });
 
