@@ -22,11 +22,12 @@ import { startEdits } from './config/start.js';
 import { MdnsDiscovery } from './discovery/mdns.js';
 import { loadKeys, saveKeys, type NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
+import { HostAddresses } from './host-addresses.js';
 import { StateFiles } from './home/statefile.js';
 import { errorFields, type Log, type LogLevel } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { join } from './peers/join.js';
-import { assemble, boundAddresses, type Parts } from './parts.js';
+import { assemble, boundAddresses, ownAddresses, type Parts } from './parts.js';
 import { listen, type Listener } from './transport/listener.js';
 import { NodeTimers } from './transport/timers.js';
 
@@ -103,11 +104,13 @@ function loadOrMakeKeys(primitives: Primitives, paths: HomePaths, now: number): 
 class App {
   private readonly api: Api;
   private mdns: MdnsDiscovery | undefined;
+  private readonly host: HostAddresses;
 
   constructor(
     private readonly parts: Parts,
     private readonly options: BuildOptions,
   ) {
+    this.host = new HostAddresses({ timers: parts.timers, onChange: isHere => this.moved(isHere) });
     this.api = new Api(parts, {
       logs: options.logs,
       onShutdown: options.onShutdown,
@@ -193,7 +196,16 @@ class App {
     parts.peers.follow();
     parts.peers.setFixed(parts.config.peers);
     if (parts.config.node.mdns) this.discover();
+    this.host.start();
     this.renew();
+  }
+
+  /** Others are told where this node is now; whatever hung on an address that is gone is dialed anew. */
+  private moved(isHere: (address: string) => boolean): void {
+    const { parts } = this;
+    parts.log.info('moved', { advertise: ownAddresses(parts) }, 'the addresses of this host have changed');
+    parts.peers.moved(isHere);
+    parts.publish();
   }
 
   private discover(): void {
@@ -240,6 +252,7 @@ class App {
     const { parts } = this;
     parts.state = 'draining';
     parts.log.info('draining', { drainMs, streams: this.openStreams }, 'the daemon is on its way out');
+    this.host.stop();
     for (const listener of parts.listeners) await listener.close();
     await this.mdns?.stop();
     parts.peers.goaway();
