@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'exists'
   | 'not-admin' // this node may not do that: exit code 4
   | 'denied' // refused by policy: exit code 4
+  | 'passphrase' // missing, or not the one that opens what it should open
   | 'token' // an invite that cannot be used
   | 'member' // this home belongs to a network already
   | 'unreachable' // the other side does not answer

@@ -19,6 +19,7 @@ const USUAL_HINTS: Readonly<Record<ErrorCode, string>> = {
   exists: 'remove it first, or choose another name',
   'not-admin': 'run it on a host whose node is an admin of the network: warren peers',
   denied: 'the host that exposes it decides: ask there for an --allow',
+  passphrase: 'give it with --passphrase-file FILE, or on a terminal',
   token: 'make a new one with `warren invite` on a host that is in the network',
   member: 'see which network this is: warren status',
   unreachable: 'see who is connected: warren peers; and what is wrong: warren doctor',

@@ -131,6 +131,24 @@ function undo(ops: FileOps, target: string, old: string, before: Before): void {
   }
 }
 
+/**
+ * Gives a file that is on the disk already another name in its folder, over what has that name.
+ * @throws WarrenError `disk`; it has one of the two names then
+ */
+export function renameDurably(from: string, to: string, ops: FileOps = nodeFileOps): void {
+  try {
+    const folder = ops.openDir(dirname(to));
+    try {
+      ops.rename(from, to);
+      syncFolder(ops, folder);
+    } finally {
+      ops.close(folder);
+    }
+  } catch (error) {
+    throw diskError(to, error);
+  }
+}
+
 /** Some file systems and Windows cannot sync a folder; there is nothing more to be had there. */
 function syncFolder(ops: FileOps, folder: number): void {
   try {

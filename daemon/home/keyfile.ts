@@ -1,17 +1,20 @@
 /**
  * keys/node.json: the node's private keys and its own key log, in one versioned JSON document of mode 0600. Byte
- * strings are base64url. `protection` says how the secrets are kept: `none` here; a passphrase gets its own kind.
+ * strings are base64url. `protection` says how the secrets are kept: `none`, or sealed by a passphrase (vault.ts).
  */
 import * as v from 'valibot';
 import type { FileOps } from './atomic.js';
-import { bytesField, openDocument, readSecretFile, saveDocument } from './document.js';
+import { openDocument, saveDocument } from './document.js';
+import { bytesField } from './fields.js';
+import type { Seal } from './sealed.js';
+import { readSecretFile } from './secret-file.js';
 
 const KEYS_FORMAT = 'warren-keys';
 const KEYS_VERSION = 1;
 /** A key log of 4,096 statements of 1 KiB, in base64url. */
-const MAX_KEYS_FILE = 8 * 1024 * 1024;
-const MAX_STATEMENT = 4096;
-const MAX_STATEMENTS = 4096;
+export const MAX_KEYS_FILE = 8 * 1024 * 1024;
+export const MAX_STATEMENT = 4096;
+export const MAX_STATEMENTS = 4096;
 const MAX_PATH = 4096;
 
 export interface NodeKeys {
@@ -38,27 +41,23 @@ const schema = v.strictObject({
   statements: v.pipe(v.array(bytesField(1, MAX_STATEMENT)), v.minLength(1), v.maxLength(MAX_STATEMENTS)),
 });
 
-/**
- * @returns undefined when there is no key file: a new node
- * @throws WarrenError `home` when others can read it, when it is damaged, protected, or of a newer version
- */
-export function loadKeys(file: string): NodeKeys | undefined {
-  const text = readSecretFile(file, MAX_KEYS_FILE);
-  if (text === undefined) return undefined;
-  const body = openDocument(file, text, { format: KEYS_FORMAT, version: KEYS_VERSION, schema });
+export const keysKind = { format: KEYS_FORMAT, version: KEYS_VERSION, schema };
+
+type KeysBody = v.InferOutput<typeof schema>;
+
+export function keysOf(body: KeysBody): NodeKeys {
   return {
     nodeId: body.node,
     signingSeed: body.signing,
     noisePrivate: body.noise,
     nextSeed: body.next ?? undefined,
-    nextFile: body.nextFile,
+    ...(body.nextFile === undefined ? {} : { nextFile: body.nextFile }),
     statements: body.statements,
   };
 }
 
-/** @throws WarrenError `disk`; the old file is then in place */
-export function saveKeys(file: string, keys: NodeKeys, ops?: FileOps): void {
-  const body = {
+export function keysBody(keys: NodeKeys) {
+  return {
     node: keys.nodeId,
     signing: keys.signingSeed,
     noise: keys.noisePrivate,
@@ -66,5 +65,19 @@ export function saveKeys(file: string, keys: NodeKeys, ops?: FileOps): void {
     ...(keys.nextFile === undefined ? {} : { nextFile: keys.nextFile }),
     statements: keys.statements,
   };
-  saveDocument(file, { format: KEYS_FORMAT, version: KEYS_VERSION, body, ...(ops === undefined ? {} : { ops }) });
+}
+
+/**
+ * @param seal of the home, when it is protected by a passphrase
+ * @returns undefined when there is no key file: a new node
+ * @throws WarrenError `home` when others can read it, when it is damaged or of a newer version; `passphrase`
+ */
+export function loadKeys(file: string, seal?: Seal): NodeKeys | undefined {
+  const text = readSecretFile(file, MAX_KEYS_FILE);
+  return text === undefined ? undefined : keysOf(openDocument(file, text, keysKind, seal));
+}
+
+/** @throws WarrenError `disk`; the old file is then in place */
+export function saveKeys(file: string, keys: NodeKeys, ops?: FileOps, seal?: Seal): void {
+  saveDocument(file, { format: KEYS_FORMAT, version: KEYS_VERSION, body: keysBody(keys), seal, ops });
 }

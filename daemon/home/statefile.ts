@@ -1,7 +1,7 @@
 /**
  * What a daemon remembers of its network and of itself.
  *
- *   keys/network.json    network ID, network secrets, invites with their one-time secrets       (secret)
+ *   keys/network.json    network ID, network secrets, invites with their one-time secrets       (secret, may be sealed)
  *   state/trust-ID.json  key logs, roles, grants, revocations, registry snapshots of network ID
  *   state/memory.json    ports got for `:0`, the registry version, peers removed here
  *
@@ -14,10 +14,13 @@ import { toHex } from '../../protocol/bytes.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { ITEM_KINDS, type TrustItem } from '../../protocol/identity/trust-item.js';
 import type { FileOps } from './atomic.js';
-import { bytesField, openDocument, readSecretFile, saveDocument } from './document.js';
+import { openDocument, saveDocument, type DocumentKind, type Storable } from './document.js';
+import { bytesField, count, label } from './fields.js';
 import type { HomePaths } from './paths.js';
+import type { Seal } from './sealed.js';
+import { readSecretFile } from './secret-file.js';
 
-const MAX_STATE_FILE = 64 * 1024 * 1024;
+export const MAX_STATE_FILE = 64 * 1024 * 1024;
 const MAX_ITEMS = 200_000;
 /** Longer than any kind of item may be. */
 const MAX_ITEM = 64 * 1024;
@@ -25,9 +28,6 @@ const MAX_SECRETS = 64;
 const MAX_INVITE_BOOK = 1024 * 1024;
 const MAX_PORTS = 4096;
 const MAX_REMOVED = 4096;
-
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const label = v.pipe(v.string(), v.maxLength(1024));
 
 export interface SecretRecord {
   readonly epoch: number;
@@ -54,7 +54,7 @@ export interface Memory {
 
 export const EMPTY_MEMORY: Memory = { ports: {}, registryVersion: 0, removed: [] };
 
-const networkKind = {
+export const networkKind = {
   format: 'warren-network',
   version: 1,
   schema: v.strictObject({
@@ -64,16 +64,19 @@ const networkKind = {
   }),
 };
 
+/** Signed items, those of kinds that are not known here included. */
+export const itemsField = v.pipe(
+  v.array(v.strictObject({ kind: label, bytes: bytesField(0, MAX_ITEM) })),
+  v.maxLength(MAX_ITEMS),
+);
+
 const trustKind = {
   format: 'warren-trust',
   version: 1,
-  schema: v.strictObject({
-    network: bytesField(32, 32),
-    items: v.pipe(v.array(v.strictObject({ kind: label, bytes: bytesField(0, MAX_ITEM) })), v.maxLength(MAX_ITEMS)),
-  }),
+  schema: v.strictObject({ network: bytesField(32, 32), items: itemsField }),
 };
 
-const memoryKind = {
+export const memoryKind = {
   format: 'warren-memory',
   version: 1,
   schema: v.strictObject({
@@ -86,8 +89,24 @@ const memoryKind = {
   }),
 };
 
+export function networkOf(body: v.InferOutput<(typeof networkKind)['schema']>): NetworkState {
+  return { networkId: body.network, secrets: body.secrets, invites: body.invites };
+}
+
+export function networkBody({ networkId, secrets, invites }: NetworkState) {
+  return { network: networkId, secrets: secrets.map(({ epoch, secret }) => ({ epoch, secret })), invites };
+}
+
+export function itemsBody(items: readonly TrustItem[]) {
+  return items.map(({ kind, bytes }) => ({ kind, bytes }));
+}
+
+export function memoryBody({ ports, registryVersion, removed }: Memory) {
+  return { ports, registryVersion, removed };
+}
+
 /** A kind that only a newer program knows is passed over; peers hand it over again. */
-function isKnown(item: { readonly kind: string; readonly bytes: Uint8Array }): item is TrustItem {
+export function isKnown(item: { readonly kind: string; readonly bytes: Uint8Array }): item is TrustItem {
   return Object.hasOwn(ITEM_KINDS, item.kind);
 }
 
@@ -99,22 +118,19 @@ export class StateFiles {
   constructor(
     private readonly paths: HomePaths,
     private readonly ops?: FileOps,
+    /** of network.json, in a home that is protected by a passphrase; the other files hold no secret */
+    private readonly seal?: Seal,
   ) {}
 
   /** @returns undefined in a new home. @throws WarrenError `home` on a damaged or readable file */
   loadNetwork(): NetworkState | undefined {
-    const body = this.load(this.paths.networkKeys, networkKind);
-    return body && { networkId: body.network, secrets: body.secrets, invites: body.invites };
+    const body = this.load(this.paths.networkKeys, networkKind, this.seal);
+    return body && networkOf(body);
   }
 
   /** Changes secrets or invites of the network, or, after `saveTrust` of another network, moves the home to it. */
   saveNetwork(state: NetworkState): void {
-    const body = {
-      network: state.networkId,
-      secrets: state.secrets.map(({ epoch, secret }) => ({ epoch, secret })),
-      invites: state.invites,
-    };
-    this.save(this.paths.networkKeys, networkKind, body);
+    this.save(this.paths.networkKeys, networkKind, networkBody(state), this.seal);
     this.removeOtherTrust(state.networkId);
   }
 
@@ -130,7 +146,7 @@ export class StateFiles {
   }
 
   saveTrust(networkId: Uint8Array, items: readonly TrustItem[]): void {
-    const body = { network: networkId, items: items.map(({ kind, bytes }) => ({ kind, bytes })) };
+    const body = { network: networkId, items: itemsBody(items) };
     this.save(this.trustFile(networkId), trustKind, body);
   }
 
@@ -140,8 +156,7 @@ export class StateFiles {
   }
 
   saveMemory(memory: Memory): void {
-    const { ports, registryVersion, removed } = memory;
-    this.save(this.paths.memory, memoryKind, { ports, registryVersion, removed });
+    this.save(this.paths.memory, memoryKind, memoryBody(memory));
     this.memory = memory;
   }
 
@@ -160,19 +175,20 @@ export class StateFiles {
 
   private load<S extends v.GenericSchema>(
     file: string,
-    kind: { format: string; version: number; schema: S },
+    kind: DocumentKind<S>,
+    seal?: Seal,
   ): v.InferOutput<S> | undefined {
     const text = readSecretFile(file, MAX_STATE_FILE);
-    return text === undefined ? undefined : openDocument(file, text, kind);
+    return text === undefined ? undefined : openDocument(file, text, kind, seal);
   }
 
   private save(
     file: string,
-    kind: { format: string; version: number },
-    body: Parameters<typeof saveDocument>[1]['body'],
+    { format, version }: { format: string; version: number },
+    body: Storable,
+    seal?: Seal,
   ): void {
-    const { format, version } = kind;
-    saveDocument(file, { format, version, body, ...(this.ops === undefined ? {} : { ops: this.ops }) });
+    saveDocument(file, { format, version, body, seal, ops: this.ops });
   }
 
   private trustFile(networkId: Uint8Array): string {

@@ -54,6 +54,7 @@ export const HTTP_STATUS: Partial<Record<ErrorCode, number>> = {
   member: 409,
   'not-admin': 403,
   denied: 403,
+  passphrase: 422,
   token: 422,
   unreachable: 502,
   timeout: 504,

@@ -6,6 +6,8 @@ export const KEY_LENGTH = 32;
 export const SIGNATURE_LENGTH = 64;
 export const AEAD_KEY_LENGTH = 32;
 export const NONCE_LENGTH = 12;
+/** Of XChaCha20-Poly1305. */
+export const LONG_NONCE_LENGTH = 24;
 export const TAG_LENGTH = 16;
 
 /** FIPS 203, table 3: ML-KEM-768. */

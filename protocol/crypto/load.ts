@@ -3,7 +3,7 @@ import type { Random } from '../clock.js';
 import { aeads } from './aead.js';
 import { nodeEd25519, nodeHashes, nodeRandom, nodeX25519 } from './node.js';
 import type { Primitives } from './primitives.js';
-import { sodiumMlKem768, sodiumReady } from './sodium.js';
+import { sodiumMlKem768, sodiumReady, sodiumXChaChaPoly } from './sodium.js';
 
 /**
  * @param random where all fresh bytes come from; node:crypto's by default
@@ -11,5 +11,13 @@ import { sodiumMlKem768, sodiumReady } from './sodium.js';
  */
 export async function loadPrimitives(random: Random = nodeRandom): Promise<Primitives> {
   await sodiumReady();
-  return { x25519: nodeX25519, aead: aeads, hash: nodeHashes, mlkem768: sodiumMlKem768, ed25519: nodeEd25519, random };
+  return {
+    x25519: nodeX25519,
+    aead: aeads,
+    xchachaPoly: sodiumXChaChaPoly,
+    hash: nodeHashes,
+    mlkem768: sodiumMlKem768,
+    ed25519: nodeEd25519,
+    random,
+  };
 }

@@ -53,6 +53,16 @@ export interface PieceAead extends Aead {
   key(key: Uint8Array): PieceKey;
 }
 
+/**
+ * XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha): keys of 32 bytes, nonces of 24, which may be drawn at random, tags of 16 at
+ * the end. For what lies on a disk.
+ */
+export interface LongNonceAead {
+  seal(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /** @throws WarrenError `crypto` when the tag does not match */
+  open(key: Uint8Array, nonce: Uint8Array, ad: Uint8Array, ciphertext: Uint8Array): Uint8Array;
+}
+
 export type HashName = 'SHA256' | 'SHA512' | 'BLAKE2s' | 'BLAKE2b';
 
 export interface Hash {
@@ -97,6 +107,7 @@ export interface Ed25519 {
 export interface Primitives {
   readonly x25519: X25519;
   readonly aead: Readonly<Record<AeadName, PieceAead>>;
+  readonly xchachaPoly: LongNonceAead;
   readonly hash: Readonly<Record<HashName, Hash>>;
   readonly mlkem768: MlKem768;
   readonly ed25519: Ed25519;

@@ -1,13 +1,13 @@
 /**
  * The primitives that libsodium (compiled to WebAssembly) provides: ML-KEM-768, ChaCha20-Poly1305 for small records,
- * a further X25519. Call `sodiumReady` once before anything else here.
+ * XChaCha20-Poly1305, a further X25519. Call `sodiumReady` once before anything else here.
  */
 import { createHash } from 'node:crypto';
 import sodium from 'libsodium-wrappers';
 import { equal, wipe } from '../bytes.js';
 import { WarrenError } from '../errors.js';
-import { AEAD_KEY_LENGTH, KEY_LENGTH, MLKEM, NONCE_LENGTH, requireLength } from './lengths.js';
-import type { Aead, AeadKey, MlKem768, X25519 } from './primitives.js';
+import { AEAD_KEY_LENGTH, KEY_LENGTH, LONG_NONCE_LENGTH, MLKEM, NONCE_LENGTH, requireLength } from './lengths.js';
+import type { Aead, AeadKey, LongNonceAead, MlKem768, X25519 } from './primitives.js';
 
 /** Resolves when the WebAssembly is compiled. */
 export async function sodiumReady(): Promise<void> {
@@ -65,6 +65,26 @@ class SodiumKey implements AeadKey {
 }
 
 export const sodiumChaChaPoly: Aead = { name: 'ChaChaPoly', key: key => new SodiumKey(key) };
+
+export const sodiumXChaChaPoly: LongNonceAead = {
+  seal(key, nonce, ad, plaintext) {
+    requireLongNonce(key, nonce);
+    return sodium.crypto_aead_xchacha20poly1305_ietf_encrypt(plaintext, ad, null, nonce, key);
+  },
+  open(key, nonce, ad, ciphertext) {
+    requireLongNonce(key, nonce);
+    try {
+      return sodium.crypto_aead_xchacha20poly1305_ietf_decrypt(null, ciphertext, ad, nonce, key);
+    } catch {
+      throw new WarrenError('crypto', 'the tag does not match');
+    }
+  },
+};
+
+function requireLongNonce(key: Uint8Array, nonce: Uint8Array): void {
+  requireLength('an AEAD key', key, AEAD_KEY_LENGTH);
+  requireLength('a nonce', nonce, LONG_NONCE_LENGTH);
+}
 
 /** Where the pieces of a decapsulation key lie: dk_pke ‖ ek ‖ H(ek) ‖ z (FIPS 203, algorithm 16). */
 const EK_AT = 1152;

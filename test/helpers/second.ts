@@ -3,7 +3,7 @@
  * and libsodium. Tests hold the two against each other.
  */
 import { gcm } from '@noble/ciphers/aes.js';
-import { chacha20poly1305 } from '@noble/ciphers/chacha.js';
+import { chacha20poly1305, xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { blake2b, blake2s } from '@noble/hashes/blake2.js';
 import { hmac } from '@noble/hashes/hmac.js';
@@ -18,6 +18,7 @@ import type {
   Ed25519,
   Hash,
   HashName,
+  LongNonceAead,
   MlKem768,
   Opening,
   PieceAead,
@@ -153,11 +154,19 @@ export const secondEd25519: Ed25519 = {
   isValidPublicKey,
 };
 
+const secondXChaChaPoly: LongNonceAead = {
+  seal: (key, nonce, ad, plaintext) =>
+    refuse('a bad nonce', () => xchacha20poly1305(key, nonce, ad).encrypt(plaintext)),
+  open: (key, nonce, ad, ciphertext) =>
+    refuse('the tag does not match', () => xchacha20poly1305(key, nonce, ad).decrypt(ciphertext)),
+};
+
 /** Every primitive from the @noble packages. */
 export function secondPrimitives(random: Random = nodeRandom): Primitives {
   return {
     x25519: nobleX25519,
     aead: secondAeads,
+    xchachaPoly: secondXChaChaPoly,
     hash: secondHashes,
     mlkem768: secondMlKem768,
     ed25519: secondEd25519,
