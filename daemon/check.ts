@@ -101,7 +101,7 @@ function peerChecks(parts: Parts): DoctorCheck[] {
         name,
         state: 'warning',
         message: 'not connected; it is outbound only, as this node is, so neither can dial the other',
-        hint: 'let one of the two listen',
+        hint: 'let one of the two listen, or a member that both reach relay: node.relay',
       };
     if (addresses.length === 0)
       return {

@@ -274,10 +274,11 @@ export class Peers {
     };
   }
 
-  /** The registry's addresses first, then those that have led there before. */
+  /** The registry's addresses first, then those that have led there before; none of a node that tells to be outbound only. */
   addressesOf(peer: Peer): string[] {
-    const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
-    return peer.addresses(told).filter(isDialable);
+    const told = this.options.network.trust.record(peer.nodeId)?.addresses;
+    if (told?.length === 0) return [];
+    return peer.addresses(told ?? []).filter(isDialable);
   }
 
   /** Dials one address with the network's secret. @throws WarrenError */
