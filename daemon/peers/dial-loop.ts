@@ -88,13 +88,15 @@ export class DialLoop {
   wake(): void {
     if (this.stopped) return;
     this.failures = 0;
-    if (this.rounds.length > 0 && this.every() === undefined) {
+    const every = this.every();
+    if (this.rounds.length > 0 && every === undefined) {
       this.again = true;
       return;
     }
-    const gap = this.startedAt + DIAL_GAP_MS - this.options.timers.monotonic();
-    if (gap <= 0) this.begin();
-    else if (this.rounds.length === 0) this.beginIn(gap);
+    const sinceStart = this.options.timers.monotonic() - this.startedAt;
+    if (sinceStart >= DIAL_GAP_MS) this.begin();
+    // What has begun just now is what is wanted.
+    else this.beginIn((this.rounds.length > 0 ? every! : DIAL_GAP_MS) - sinceStart);
   }
 
   /** Dials now if a link is wanted and nothing is under way: neither a round nor the pause after a failed one. */

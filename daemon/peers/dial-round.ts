@@ -4,8 +4,10 @@
  */
 import type { Timer, Timers } from '../../protocol/clock.js';
 
-/** Addresses that are under way at a time; with so many silent, the next waits for one of them to fail. */
-export const MAX_RACING = 4;
+/** With so many addresses silent at a time, the next ones join in more slowly ... */
+export const MANY_RACING = 4;
+/** ... one after so long, ms. */
+export const SLOW_STAGGER_MS = 1_000;
 
 export interface DialRoundOptions {
   readonly timers: Timers;
@@ -45,14 +47,16 @@ export class DialRound {
     this.pace?.cancel();
     this.pace = undefined;
     const { addresses, staggerMs, timers, wanted } = this.options;
-    if (this.isOver || this.next >= addresses.length || this.running >= MAX_RACING) return;
+    if (this.isOver || this.next >= addresses.length) return;
     // The first is what the caller wants; later ones only while nothing has changed.
     if (this.next > 0 && !wanted()) {
       this.next = addresses.length;
       return this.lose();
     }
     void this.attempt(addresses[this.next++]!);
-    if (this.next < addresses.length) this.pace = timers.after(staggerMs, () => this.tryNext());
+    if (this.next >= addresses.length) return;
+    const pause = this.running < MANY_RACING ? staggerMs : SLOW_STAGGER_MS;
+    this.pace = timers.after(pause, () => this.tryNext());
   }
 
   private async attempt(address: string): Promise<void> {

@@ -66,8 +66,8 @@ export class LinkKeeper {
   /** links that have carried the session */
   private readonly carried = new WeakSet<Link>();
   private readonly avoided = new Map<string, number>();
-  /** so many sound links the peer found enough, and how long that is believed */
-  private enough: { readonly links: number; readonly until: number } | undefined;
+  /** what links there were when the peer found them enough, and how long that is believed */
+  private enough: { readonly links: string; readonly until: number } | undefined;
   private topUp: Timer | undefined;
   private askAgain: Timer | undefined;
   private relayTimer: Timer | undefined;
@@ -216,20 +216,24 @@ export class LinkKeeper {
     const { sound } = this;
     const coming = this.coming(false);
     if (sound === 0) return coming === 0;
-    if (sound + coming >= this.options.limits.session.links || this.isEnough(sound)) return false;
+    if (sound + coming >= this.options.limits.session.links || this.isEnough()) return false;
     // Whoever dialed one of the links that are there adds to them; else both would.
     return this.attachedLinks(false).some(({ direction }) => direction === 'dialed');
   }
 
-  private isEnough(sound: number): boolean {
-    const { enough } = this;
-    return enough !== undefined && enough.links === sound && this.options.timers.monotonic() < enough.until;
+  /** Changes when a link comes, goes, or gets into trouble. */
+  private get present(): string {
+    return `${this.sound} of ${this.options.session()?.links.length ?? 0}`;
+  }
+
+  private isEnough(): boolean {
+    return this.enough?.links === this.present && this.options.timers.monotonic() < this.enough.until;
   }
 
   private hasEnough(): void {
     const { timers, random } = this.options;
     const pause = jittered(SURPLUS_PAUSE_MS, random);
-    this.enough = { links: this.sound, until: timers.monotonic() + pause };
+    this.enough = { links: this.present, until: timers.monotonic() + pause };
     this.askAgain?.cancel();
     this.askAgain = timers.after(pause, () => this.direct.nudge());
   }
@@ -250,9 +254,10 @@ export class LinkKeeper {
     return isHeld && this.options.mayDial() ? RELAY_EVERY_MS : undefined;
   }
 
-  /** Notes since when there is no sound link, and gives up dials that are not needed any more. */
+  /** Notes since when there is no sound link, and what does not hold any more; gives up dials that are not needed. */
   private review(): void {
     if (this.stopped) return;
+    if (this.enough?.links !== this.present) this.enough = undefined;
     this.direct.rest();
     this.relayed?.rest();
     if (this.relayed === undefined) return;
@@ -273,16 +278,19 @@ export class LinkKeeper {
     this.avoided.set(address, now + AVOID_MS);
   }
 
-  /** Nothing works: where it worked last. Another link is added: an address that none of the present ones uses. */
+  /** Nothing works: where it worked last. Another link is added: one address that none of the present ones uses first. */
   private directAddresses(): readonly string[] {
     const all = this.options.addresses();
     if (this.sound === 0) {
       const last = this.options.lastGood();
       return last === undefined || !all.includes(last) ? all : [last, ...all.filter(address => address !== last)];
     }
-    const used = new Set([...this.options.links()].map(({ address }) => address));
+    const inUse = new Set(this.attachedLinks(false).map(({ address }) => address));
     const now = this.options.timers.monotonic();
-    const order = (address: string): number => ((this.avoided.get(address) ?? 0) > now ? 2 : used.has(address) ? 1 : 0);
-    return [...all].sort((a, b) => order(a) - order(b));
+    const isAvoided = (address: string): boolean => (this.avoided.get(address) ?? 0) > now;
+    const good = all.filter(address => !isAvoided(address));
+    const [other, ...others] = good.filter(address => !inUse.has(address));
+    const used = good.filter(address => inUse.has(address));
+    return [...(other === undefined ? [] : [other]), ...used, ...others, ...all.filter(isAvoided)];
   }
 }

@@ -24,7 +24,7 @@ function watch(first: Interfaces): { time: VirtualTime; host: HostAddresses; sta
   return { time, host, state, seen };
 }
 
-test('a change is told once, within a second; the same addresses in another order are none', () => {
+test('a change is told once, within a poll; the same addresses in another order are none', () => {
   const { time, host, state, seen } = watch({ ...four('10.0.0.1'), lo: four('127.0.0.1').eth0 });
   time.advance(10 * HOST_POLL_MS);
   state.read = () => ({ lo: four('127.0.0.1').eth0, ...four('10.0.0.1') });

@@ -1,0 +1,220 @@
+/** Two members of one network on a MemoryNet, with the real rooms from the handshake upwards, in virtual time. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { EMPTY } from '../../../protocol/bytes.js';
+import type { Code } from '../../../protocol/codes.js';
+import { loadPrimitives } from '../../../protocol/crypto/load.js';
+import type { Primitives } from '../../../protocol/crypto/primitives.js';
+import { WarrenError } from '../../../protocol/errors.js';
+import { Initiator, Responder } from '../../../protocol/handshake/handshake.js';
+import { recognize } from '../../../protocol/handshake/preface.js';
+import { ReplayGuard } from '../../../protocol/handshake/replay.js';
+import { issueGrant } from '../../../protocol/identity/issue.js';
+import { nodeIdText, type NodeId } from '../../../protocol/identity/node-id.js';
+import { createInception } from '../../../protocol/identity/statement.js';
+import { limitsWith } from '../../../protocol/limits.js';
+import { ProcessBudget, type Session, type Stream, type StreamHandler } from '../../../protocol/session/index.js';
+import { openHome } from '../../../daemon/home/home.js';
+import { StateFiles } from '../../../daemon/home/statefile.js';
+import { LINK_MS } from '../../../daemon/peers/link-age.js';
+import { Network } from '../../../daemon/peers/network.js';
+import type { Peer } from '../../../daemon/peers/peer.js';
+import { Peers } from '../../../daemon/peers/peers.js';
+import type { RelayPaths } from '../../../daemon/peers/relay-paths.js';
+import type { DialOptions } from '../../../daemon/transport/dial.js';
+import { drive, readPreface, type Outcome } from '../../../daemon/transport/drive.js';
+import type { NewLink, Transport } from '../../../daemon/transport/transport.js';
+import { seededRandom } from '../../helpers/random.js';
+import type { VirtualTimers } from '../../protocol/session/virtual.js';
+import { memoryLog, type Line } from '../transport/loopback.js';
+import type { MemoryHost } from './memory-net.js';
+
+export const PORT = 7667;
+/** As dial.ts has it, ms. */
+const DIAL_MS = 10_000;
+
+type Wish = Pick<DialOptions, 'context' | 'psk' | 'suite' | 'expect' | 'signal' | 'address'>;
+
+export interface NodeWish {
+  readonly links: number;
+  readonly relay?: boolean;
+}
+
+export class MemoryNode {
+  readonly lines: Line[] = [];
+  readonly alarms: string[] = [];
+  readonly network: Network;
+  readonly peers: Peers;
+  onStream: (stream: Stream) => StreamHandler | Code = () => 'no-service';
+  private readonly root = mkdtempSync(join(tmpdir(), 'warren-m-'));
+  private readonly primitives: Primitives;
+  private readonly replay: ReplayGuard;
+
+  static async make(host: MemoryHost, wish: NodeWish, label: string): Promise<MemoryNode> {
+    return new MemoryNode(host, wish, await loadPrimitives(), label);
+  }
+
+  private constructor(
+    readonly host: MemoryHost,
+    wish: NodeWish,
+    primitives: Primitives,
+    label: string,
+  ) {
+    const random = seededRandom(`${label} ${host.name}`);
+    this.primitives = { ...primitives, random };
+    const timers = this.timers;
+    this.replay = new ReplayGuard(timers);
+    const made = createInception(this.primitives, { now: timers.now() });
+    const log = memoryLog(this.lines);
+    const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
+    const limits = limitsWith({ session: { links: wish.links } });
+    this.network = new Network({
+      primitives: this.primitives,
+      timers,
+      random,
+      log,
+      files: new StateFiles(openHome(this.root)),
+      keys: {
+        nodeId: made.nodeId,
+        signingSeed: made.signing.privateKey,
+        noisePrivate: made.noise.privateKey,
+        nextSeed: made.next,
+        statements: [made.statement],
+      },
+      wantedName: () => host.name,
+      onItem: (item, from) => {
+        this.peers.spread(item, from);
+        timers.soon(() => this.peers.follow());
+      },
+      onAlarm,
+      onReplaced: () => undefined,
+    });
+    this.peers = new Peers({
+      network: this.network,
+      primitives: this.primitives,
+      timers,
+      random,
+      log,
+      limits,
+      budget: new ProcessBudget(limits),
+      linkMs: LINK_MS,
+      suite: () => 'AESGCM',
+      isRemoved: () => false,
+      onStream: stream => this.onStream(stream),
+      onChange: () => undefined,
+      onAlarm,
+      dial: options => this.dial(options),
+      ...(wish.relay === true ? { relay: this.relay() } : {}),
+    });
+    host.accept = transport => this.accept(transport);
+  }
+
+  private get timers(): VirtualTimers {
+    return this.host.net.timers;
+  }
+
+  get id(): string {
+    return nodeIdText(this.network.nodeId);
+  }
+
+  /** The only other member. */
+  get peer(): Peer {
+    return this.peers.all()[0]!;
+  }
+
+  get session(): Session | undefined {
+    return this.peers.all()[0]?.slot.session;
+  }
+
+  /** The founder takes the other node in, and the other one moves to this network. */
+  admit(node: MemoryNode): void {
+    const { pen } = this.network as unknown as { pen: Parameters<typeof issueGrant>[1] };
+    const candidate = node.network.candidate(this.network.networkId);
+    this.network.learn(candidate.store.items(), undefined);
+    const { nodeId } = node.network;
+    const grant = issueGrant(this.network.trust, pen, { node: nodeId, name: node.host.name, tags: [] });
+    this.network.learn([grant], undefined);
+    candidate.store.addAll(this.network.trust.items());
+    candidate.admission.onSecret?.(0, this.network.currentPsk().psk.secret);
+    node.network.adopt(candidate);
+  }
+
+  /** Tells the others where this node is. @param more addresses that lead nowhere */
+  publish(...more: readonly string[]): void {
+    const own = [...this.host.addresses].map(address => `${address}:${PORT}`);
+    this.network.publish({ services: [], addresses: [...more, ...own] });
+  }
+
+  stop(): void {
+    this.peers.stop('going-away');
+    this.network.close();
+    rmSync(this.root, { recursive: true, force: true });
+  }
+
+  private async dial(options: DialOptions): Promise<NewLink> {
+    return this.shake(options, signal => this.host.connect(options.address, signal));
+  }
+
+  private async shake(options: Wish, connect: (signal: AbortSignal) => Promise<Transport>): Promise<NewLink> {
+    const { address } = options;
+    const scope = new AbortController();
+    const giveUp = (): void => scope.abort();
+    const deadline = this.timers.after(DIAL_MS, giveUp);
+    options.signal?.addEventListener('abort', giveUp);
+    try {
+      const transport = await connect(scope.signal);
+      return await this.handshake(transport, options, scope.signal, address);
+    } finally {
+      deadline.cancel();
+      options.signal?.removeEventListener('abort', giveUp);
+    }
+  }
+
+  private async handshake(transport: Transport, wish: Wish, signal: AbortSignal, address: string): Promise<NewLink> {
+    const initiator = new Initiator(wish.context, wish);
+    const outcome = await new Promise<Outcome>((resolve, reject) => {
+      signal.addEventListener('abort', () => {
+        transport.abort();
+        reject(new WarrenError('timeout', 'no answer'));
+      });
+      transport.write([initiator.preface, initiator.first()]);
+      drive(transport, initiator, EMPTY, resolve);
+    });
+    if (outcome.kind === 'established') return { transport, ...outcome, direction: 'dialed', address };
+    transport.abort();
+    throw new WarrenError('unreachable', outcome.why);
+  }
+
+  private accept(transport: Transport): void {
+    transport.onClose(() => undefined);
+    readPreface(transport, (preface, rest) => {
+      const context = this.network.context();
+      const recognition = recognize(context, preface, this.network.psks(), this.replay);
+      if (recognition === undefined || recognition.kind === 'version') return transport.abort();
+      const responder = new Responder(context, recognition, preface, this.replay);
+      drive(transport, responder, rest, outcome => {
+        if (outcome.kind !== 'established') return transport.abort();
+        const address = transport.kind === 'relay' ? `relay:${RELAY_ID}` : transport.remote;
+        this.peers.accept({ transport, ...outcome, direction: 'accepted', address });
+      });
+    });
+  }
+
+  /** Another member would carry the link: here a connection whose path is another one than that of direct ones. */
+  private relay(): RelayPaths {
+    return {
+      viaFor: () => [RELAY_ID],
+      dial: async (via, target: NodeId, signal) => {
+        const to = this.host.net.hosts.find(host => host !== this.host)!;
+        const address = `${[...to.addresses].at(-1)}:${PORT}`;
+        const context = this.network.context();
+        const psk = this.network.currentPsk();
+        const wish = { context, psk, suite: 'AESGCM', expect: target, signal, address: `relay:${via}` } as const;
+        return this.shake(wish, scope => this.host.connect(address, scope, 'relay'));
+      },
+    };
+  }
+}
+
+export const RELAY_ID = '0'.repeat(52);
