@@ -118,7 +118,8 @@ export const COMMANDS: readonly Spec[] = [
     options: command =>
       command
         .option('--ttl <TIME>', 'how long it is good: 90s, 15m, 1h, 2d', '15m')
-        .option('--tag <TAG>', 'a tag for the node that joins (repeatable)', collect),
+        .option('--tag <TAG>', 'a tag for the node that joins (repeatable)', collect)
+        .option('--for <NODE>', 'only that node may use it; readmits one that was revoked'),
     run: async (context, _, options) => (await import('./commands/invite.js')).invite(context, options),
   },
   {
@@ -224,6 +225,16 @@ export const PEER: readonly Spec[] = [
     summary: 'have nothing more to do with a node; this daemon only',
     run: async (context, [node = '']) => (await import('./commands/peers.js')).remove(context, node),
   },
+  {
+    line: 'promote <NODE>',
+    summary: 'make a member an admin: it may invite, revoke and promote too',
+    run: async (context, [node = '']) => (await import('./commands/peers.js')).setRole(context, node, 'promote'),
+  },
+  {
+    line: 'demote <NODE>',
+    summary: 'end that, for an admin below this one; members that it admitted stay',
+    run: async (context, [node = '']) => (await import('./commands/peers.js')).setRole(context, node, 'demote'),
+  },
 ];
 
 /** `warren keys …` */
@@ -239,6 +250,34 @@ export const KEYS: readonly Spec[] = [
     summary: "this node's key log: every statement about its keys",
     json: true,
     run: async context => (await import('./commands/keys.js')).log(context),
+  },
+  {
+    line: 'rotate',
+    summary: 'new keys for this node; its ID stays, open streams go on',
+    details:
+      '--reason compromised refuses everything proven with earlier keys at once. Asks nothing. With --network-secret alone the network gets a new secret and the keys stay.',
+    examples: ['warren keys rotate', 'warren keys rotate --reason compromised', 'warren keys rotate --network-secret'],
+    json: true,
+    options: command =>
+      command
+        .option('--reason <WHY>', 'routine (default) or compromised')
+        .option(
+          '--affirm <WHICH>',
+          'compromised, on an admin: what it had signed counts on: signed-here (default), all or none',
+        )
+        .option('--network-secret', 'a new secret of the network, for an admin'),
+    run: async (context, _, options) => (await import('./commands/keys.js')).rotate(context, options),
+  },
+  {
+    line: 'revoke <NODE>',
+    summary: 'end the membership of a node, in the whole network',
+    examples: ['warren keys revoke host-x', 'warren invite --for host-x'],
+    run: async (context, [node = '']) => (await import('./commands/keys.js')).revoke(context, node),
+  },
+  {
+    line: 'settle <NODE> <HASH>',
+    summary: 'say which branch of a forked key log stands; the owner reads the hash from warren keys log',
+    run: async (context, [node = '', hash = '']) => (await import('./commands/keys.js')).settle(context, node, hash),
   },
 ];
 

@@ -58,3 +58,10 @@ export function segment(text: string, what: string): string {
     });
   return text;
 }
+
+/** One of a few words. @param what names the option in the message */
+export function oneOf<T extends string>(what: string, text: string, words: readonly T[]): T {
+  const found = words.find(word => word === text);
+  if (found !== undefined) return found;
+  throw new WarrenError('bad-value', `"${text}" is no value of ${what}`, { hint: `write ${words.join(' or ')}` });
+}

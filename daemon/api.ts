@@ -3,6 +3,7 @@ import { API_VERSION } from '../protocol/admin/contract.js';
 import type {
   ConnectReply,
   ConnectRequest,
+  DetachRequest,
   Diagnostics,
   Done,
   ExposeReply,
@@ -17,7 +18,11 @@ import type {
   PingReply,
   PingRequest,
   ReloadReply,
+  RoleRequest,
+  RotateReply,
+  RotateRequest,
   ServicesReply,
+  SettleRequest,
   ShutdownReply,
   ShutdownRequest,
   Status,
@@ -25,9 +30,10 @@ import type {
   TunnelsReply,
   DoctorReply,
 } from '../protocol/admin/contract.js';
-import { equal, toHex } from '../protocol/bytes.js';
+import { equal } from '../protocol/bytes.js';
 import { WarrenError } from '../protocol/errors.js';
-import { fingerprint, nodeIdText, type NodeId } from '../protocol/identity/node-id.js';
+import { nodeIdText, type NodeId } from '../protocol/identity/node-id.js';
+import { KeysApi } from './api-keys.js';
 import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
 import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
 import { checkDaemon } from './check.js';
@@ -58,6 +64,7 @@ export interface ApiOptions {
 export class Api implements AdminApi {
   readonly logs: LogSource;
   private readonly since: number;
+  private readonly keysApi: KeysApi;
   private joining = false;
 
   constructor(
@@ -65,6 +72,7 @@ export class Api implements AdminApi {
     private readonly options: ApiOptions,
   ) {
     this.logs = options.logs;
+    this.keysApi = new KeysApi(parts);
     this.since = parts.timers.now();
   }
 
@@ -178,33 +186,31 @@ export class Api implements AdminApi {
   }
 
   keys(): KeysReply {
-    const { network } = this.parts;
-    const head = network.trust.head(network.nodeId);
-    const grant = network.trust.lastGrantOf(network.nodeId);
-    return {
-      apiVersion: API_VERSION,
-      node: { id: nodeIdText(network.nodeId), name: network.name, fingerprint: fingerprint(network.nodeId) },
-      network: { id: nodeIdText(network.networkId) },
-      seq: head?.seq ?? 0,
-      since: isoTime(head?.statement.time ?? 0),
-      grantExpires: grant === undefined ? null : isoTime(grant.expires),
-      nextKey: 'in this home, beside the current one',
-    };
+    return this.keysApi.show();
   }
 
   keyLog(): KeyLogReply {
-    const { network } = this.parts;
-    const log = network.trust.keyLog(network.nodeId);
-    const statements = Array.from({ length: log?.length ?? 0 }, (_, seq) => log!.at(seq)!).map(s => ({
-      seq: s.seq,
-      hash: toHex(s.hash),
-      time: isoTime(s.time),
-      reason: s.reason,
-      signingKey: toHex(s.signingKey),
-      noiseStatic: toHex(s.noiseKey),
-      nextKeyHash: toHex(s.next),
-    }));
-    return { apiVersion: API_VERSION, statements };
+    return this.keysApi.log();
+  }
+
+  rotateKeys(request: RotateRequest): Promise<RotateReply> {
+    return this.keysApi.rotate(request);
+  }
+
+  detachNext({ file, passphrase }: DetachRequest): Promise<RotateReply> {
+    return this.keysApi.detachNext(file, passphrase);
+  }
+
+  revoke(who: string): Done {
+    return this.keysApi.revoke(who);
+  }
+
+  settle(who: string, request: SettleRequest): Done {
+    return this.keysApi.settle(who, request);
+  }
+
+  setRole(who: string, { action }: RoleRequest): Done {
+    return this.keysApi.setRole(who, action);
   }
 
   async doctor(): Promise<DoctorReply> {
@@ -250,9 +256,15 @@ export class Api implements AdminApi {
     return { apiVersion: API_VERSION, node: network.nameOf(node), nodeId: nodeIdText(node), transport, rttMs };
   }
 
-  invite({ ttlSeconds = DEFAULT_TTL_SECONDS, tags = [] }: InviteRequest): InviteReply {
+  invite({ ttlSeconds = DEFAULT_TTL_SECONDS, tags = [], forNode }: InviteRequest): InviteReply {
     const addresses = ownAddresses(this.parts);
-    const { token, expires } = this.parts.network.invite(ttlSeconds * 1000, tags, addresses);
+    const whom = forNode === undefined ? {} : { forNode: this.keysApi.nodeOf(forNode) };
+    const { token, expires } = this.parts.network.authority.invite({
+      ttlMs: ttlSeconds * 1000,
+      tags,
+      addresses,
+      ...whom,
+    });
     return { apiVersion: API_VERSION, token, expires: isoTime(expires), addresses, tags };
   }
 

@@ -24,6 +24,7 @@ import { loadKeys, saveKeys, type NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
 import { HostAddresses } from './host-addresses.js';
 import { StateFiles } from './home/statefile.js';
+import { Keyring } from './keys/keyring.js';
 import { errorFields, type Log, type LogLevel } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { join } from './peers/join.js';
@@ -69,8 +70,8 @@ export async function build(options: BuildOptions): Promise<Bound> {
   const config = configFile.preview(edits);
   options.setLogLevel(config.node.logLevel);
   const files = new StateFiles(options.paths);
-  const keys = loadOrMakeKeys(primitives, options.paths, timers.now());
-  const parts = assemble({ ...options, primitives, timers, configFile, config, files, keys });
+  const keyring = openKeyring(primitives, timers, options.paths);
+  const parts = assemble({ ...options, primitives, timers, configFile, config, files, keyring });
   const app = new App(parts, options);
   try {
     await app.bind();
@@ -84,6 +85,11 @@ export async function build(options: BuildOptions): Promise<Bound> {
     await app.stop(0, AbortSignal.abort());
     throw error;
   }
+}
+
+function openKeyring(primitives: Primitives, timers: NodeTimers, paths: HomePaths): Keyring {
+  const keys = loadOrMakeKeys(primitives, paths, timers.now());
+  return new Keyring({ primitives, timers, keys, save: changed => saveKeys(paths.nodeKeys, changed) });
 }
 
 function loadOrMakeKeys(primitives: Primitives, paths: HomePaths, now: number): NodeKeys {
@@ -229,7 +235,7 @@ class App {
   private renew(): void {
     const { network, timers, log, peers, exposed } = this.parts;
     try {
-      network.renewGrants();
+      network.authority.renewGrants();
     } catch (error) {
       log.error('renewal-failed', errorFields(error), 'a grant could not be renewed');
     }

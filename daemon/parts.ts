@@ -12,9 +12,12 @@ import { addressesToTell } from './advertise.js';
 import type { ConfigFile } from './config/edit.js';
 import { nameFor } from './config/start.js';
 import type { Config } from './config/types.js';
-import type { NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
+import type { ScryptCost } from './home/sealed.js';
 import type { StateFiles } from './home/statefile.js';
+import type { Keyring } from './keys/keyring.js';
+import { FileVault } from './keys/next-key-vault.js';
+import { Rotations } from './keys/rotations.js';
 import { errorFields, type Log } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { PeerMesh } from './peers/mesh.js';
@@ -37,6 +40,8 @@ export interface Parts {
   readonly log: Log;
   readonly files: StateFiles;
   readonly configFile: ConfigFile;
+  readonly keyring: Keyring;
+  readonly rotations: Rotations;
   readonly network: Network;
   readonly peers: Peers;
   readonly mesh: PeerMesh;
@@ -67,7 +72,9 @@ export interface Ingredients {
   readonly configFile: ConfigFile;
   readonly config: Config;
   readonly files: StateFiles;
-  readonly keys: NodeKeys;
+  readonly keyring: Keyring;
+  /** of files that a passphrase seals; for tests */
+  readonly scryptCost?: ScryptCost;
 }
 
 /** The limits of links and sessions as the config sets them. */
@@ -125,7 +132,7 @@ export function assemble(given: Ingredients): Parts {
     random: primitives.random,
     log: limitRepeats(log, timers),
     files,
-    keys: given.keys,
+    keyring: given.keyring,
     ...(rekeyBytes < MAX_REKEY_BYTES && { rekeyBytes }),
     wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from) => {
@@ -133,6 +140,7 @@ export function assemble(given: Ingredients): Parts {
       membershipChanged();
     },
     onAlarm,
+    onSecret: (secret, from) => peers.tellSecret(secret, from),
     onReplaced: publish,
   });
   const peers: Peers = new Peers({
@@ -158,6 +166,24 @@ export function assemble(given: Ingredients): Parts {
       viaFor: peer => relay.viaFor(peer),
       dial: (via, target, signal) => relay.dial(via, target, signal),
     },
+  });
+  const rotations = new Rotations({
+    keyring: given.keyring,
+    authority: network.authority,
+    vault: new FileVault({
+      primitives,
+      surroundings: () => ({
+        nodeId: network.nodeId,
+        networkId: network.networkId,
+        name: network.name,
+        secrets: network.heldSecrets(),
+        addresses: peers.all().flatMap(peer => peers.addressesOf(peer)),
+        items: network.trust.items(),
+      }),
+      ...(given.scryptCost !== undefined && { cost: given.scryptCost }),
+    }),
+    log,
+    onRotated: publish,
   });
   const replay = new ReplayGuard(timers);
   const relay: Relay = new Relay({
@@ -196,6 +222,8 @@ export function assemble(given: Ingredients): Parts {
     log,
     files,
     configFile: given.configFile,
+    keyring: given.keyring,
+    rotations,
     network,
     peers,
     mesh,
@@ -236,7 +264,7 @@ function tellNetwork(parts: Parts): void {
   }));
   try {
     const relays = parts.config.node.relay ? { relays: true as const } : {};
-    parts.network.publish({ services, addresses: ownAddresses(parts), ...relays });
+    parts.network.authority.publish({ services, addresses: ownAddresses(parts), ...relays });
   } catch (error) {
     parts.log.error('publish-failed', errorFields(error), 'what this node exposes could not be told to the network');
   }

@@ -13,6 +13,7 @@ export async function invite(context: Context, options: Options): Promise<void> 
   const request: InviteRequest = {
     ttlSeconds: timeToLive(String(options.ttl)),
     ...(options.tag === undefined ? {} : { tags: options.tag as readonly string[] }),
+    ...(options.for === undefined ? {} : { forNode: String(options.for) }),
   };
   const reply = await context.client.post<InviteReply>(PATHS.invites, request);
   if (context.json) context.document(reply);

@@ -1,7 +1,17 @@
-/** `warren keys show` and `warren keys log`. */
-import { PATHS, type KeyLogReply, type KeysReply } from '../../protocol/admin/contract.js';
-import type { Context } from '../context.js';
-import { formatUntil } from '../output/format.js';
+/** `warren keys show`, `log`, `rotate`, `revoke` and `settle`. */
+import {
+  PATHS,
+  type Done,
+  type KeyLogReply,
+  type KeysReply,
+  type RotateReply,
+  type RotateRequest,
+  type SettleRequest,
+} from '../../protocol/admin/contract.js';
+import { fill } from '../client.js';
+import type { Context, Options } from '../context.js';
+import { oneOf, segment } from '../values.js';
+import { formatSince, formatUntil } from '../output/format.js';
 import { table } from '../output/table.js';
 import { clean } from '../output/text.js';
 
@@ -13,8 +23,10 @@ export async function show(context: Context): Promise<void> {
     ['name', reply.node.name],
     ['node ID', reply.node.id],
     ['fingerprint', reply.node.fingerprint],
+    ['in words', reply.node.words],
     ['network', reply.network.id],
-    ['key log', `statement ${reply.seq}, since ${reply.since}`],
+    ['key log', `statement ${reply.seq} (${reply.hash.slice(0, 16)}), since ${reply.since}`],
+    ['age', formatSince(reply.since, world.now())],
     [
       'grant',
       reply.grantExpires === null
@@ -41,4 +53,46 @@ export async function log(context: Context): Promise<void> {
     { title: context.colour.dim, width: context.width },
   );
   for (const line of lines) context.print(line);
+}
+
+const REASONS = ['routine', 'compromised'] as const;
+const AFFIRM = ['signed-here', 'all', 'none'] as const;
+
+export async function rotate(context: Context, options: Options): Promise<void> {
+  const request: RotateRequest = {
+    ...(options.reason === undefined ? {} : { reason: oneOf('--reason', String(options.reason), REASONS) }),
+    ...(options.affirm === undefined ? {} : { affirm: oneOf('--affirm', String(options.affirm), AFFIRM) }),
+    ...(options.networkSecret === true ? { networkSecret: true } : {}),
+  };
+  const reply = await context.client.post<RotateReply>(PATHS.keysRotate, request);
+  if (context.json) context.document(reply);
+  tellRotation(context, reply);
+}
+
+/** What there is to say of a rotation, on standard error. */
+export function tellRotation(context: Context, reply: RotateReply): void {
+  if (reply.reason !== null)
+    context.talk(
+      reply.reason === 'routine'
+        ? `new keys, statement ${reply.seq}; links are replaced within a minute, nothing is interrupted`
+        : `new keys, statement ${reply.seq}; everything proven with earlier keys is refused from now on`,
+    );
+  if (reply.networkSecretEpoch !== null)
+    context.talk(`the network has a new secret, epoch ${reply.networkSecretEpoch}; members get it as they connect`);
+  if (reply.notAffirmed.length > 0)
+    context.talk(
+      `no member any more, since this home did not sign it itself: ${clean(reply.notAffirmed.join(', '))}; ` +
+        'if they are yours: warren keys rotate --reason compromised --affirm all',
+    );
+}
+
+export async function revoke(context: Context, node: string): Promise<void> {
+  const reply = await context.client.put<Done>(fill(PATHS.revocation, { node: segment(node, 'node') }), {});
+  context.talk(clean(reply.note ?? `${node} is revoked`));
+}
+
+export async function settle(context: Context, node: string, standing: string): Promise<void> {
+  const request: SettleRequest = { standing };
+  const reply = await context.client.put<Done>(fill(PATHS.settlement, { node: segment(node, 'node') }), request);
+  context.talk(clean(reply.note ?? `the fork of ${node} is settled`));
 }

@@ -1,4 +1,4 @@
-/** `warren peers`, `warren peer remove`, `warren ping`. */
+/** `warren peers`, `warren peer remove|promote|demote`, `warren ping`. */
 import {
   PATHS,
   type Done,
@@ -7,6 +7,7 @@ import {
   type PeersReply,
   type PingReply,
   type PingRequest,
+  type RoleRequest,
 } from '../../protocol/admin/contract.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { fill } from '../client.js';
@@ -32,6 +33,12 @@ export async function peers(context: Context): Promise<void> {
 export async function remove(context: Context, node: string): Promise<void> {
   const reply = await context.client.delete<Done>(fill(PATHS.peer, { node: segment(node, 'node') }));
   context.talk(clean(reply.note ?? `${node} is removed here`));
+}
+
+export async function setRole(context: Context, node: string, action: RoleRequest['action']): Promise<void> {
+  const request: RoleRequest = { action };
+  const reply = await context.client.put<Done>(fill(PATHS.role, { node: segment(node, 'node') }), request);
+  context.talk(clean(reply.note ?? `${node}: ${action}d`));
 }
 
 export async function ping(context: Context, node: string, countText: string): Promise<void> {

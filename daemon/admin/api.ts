@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import type {
   ConnectReply,
   ConnectRequest,
+  DetachRequest,
   Diagnostics,
   DoctorReply,
   Done,
@@ -21,7 +22,11 @@ import type {
   PingReply,
   PingRequest,
   ReloadReply,
+  RoleRequest,
+  RotateReply,
+  RotateRequest,
   ServicesReply,
+  SettleRequest,
   ShutdownReply,
   ShutdownRequest,
   Status,
@@ -75,6 +80,12 @@ export interface AdminApi {
   streamEnd(id: number): Later<StreamEnd>;
   keys(): Later<KeysReply>;
   keyLog(): Later<KeyLogReply>;
+  rotateKeys(request: RotateRequest): Later<RotateReply>;
+  detachNext(request: DetachRequest): Later<RotateReply>;
+  /** @param node name, node ID, or the name of a node that was a member */
+  revoke(node: string): Later<Done>;
+  settle(node: string, request: SettleRequest): Later<Done>;
+  setRole(node: string, request: RoleRequest): Later<Done>;
   doctor(): Later<DoctorReply>;
   reload(): Later<ReloadReply>;
   /** Begins the drain; returns at once. */

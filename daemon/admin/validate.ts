@@ -6,10 +6,14 @@
 import * as v from 'valibot';
 import type {
   ConnectRequest,
+  DetachRequest,
   ExposeRequest,
   InviteRequest,
   JoinRequest,
   PingRequest,
+  RoleRequest,
+  RotateRequest,
+  SettleRequest,
   ShutdownRequest,
 } from '../../protocol/admin/contract.js';
 import { WarrenError } from '../../protocol/errors.js';
@@ -22,6 +26,7 @@ const MAX_TEXT = 1024;
 const MAX_TOKEN = 16 * 1024;
 const MAX_ENTRIES = 256;
 const MAX_NODE = 128;
+const MAX_PATH = 4096;
 const INVITE_MIN_SECONDS = 60;
 const INVITE_MAX_SECONDS = 7 * 86_400;
 
@@ -47,6 +52,7 @@ export const pingBody: BodySchema<PingRequest> = v.object({ count: v.optional(wh
 export const inviteBody: BodySchema<InviteRequest> = v.object({
   ttlSeconds: v.optional(whole(INVITE_MIN_SECONDS, INVITE_MAX_SECONDS)),
   tags: v.optional(texts),
+  forNode: v.optional(text),
 });
 
 export const joinBody: BodySchema<JoinRequest> = v.object({
@@ -63,6 +69,29 @@ export const exposeBody: BodySchema<ExposeRequest> = v.object({
 });
 
 export const connectBody: BodySchema<ConnectRequest> = v.object({ service: text, listen: v.optional(text) });
+
+const file = v.pipe(v.string('must be text'), v.maxLength(MAX_PATH, 'is too long for a path'));
+
+export const rotateBody: BodySchema<RotateRequest> = v.object({
+  reason: v.optional(v.picklist(['routine', 'compromised'], 'must be routine or compromised')),
+  nextFile: v.optional(file),
+  passphrase: v.optional(text),
+  affirm: v.optional(v.picklist(['signed-here', 'all', 'none'], 'must be signed-here, all or none')),
+  networkSecret: v.optional(flag),
+});
+
+export const detachBody: BodySchema<DetachRequest> = v.object({ file, passphrase: v.optional(text) });
+
+export const roleBody: BodySchema<RoleRequest> = v.object({
+  action: v.picklist(['promote', 'demote'], 'must be promote or demote'),
+});
+
+export const settleBody: BodySchema<SettleRequest> = v.object({
+  standing: v.pipe(
+    v.string('must be text'),
+    v.regex(/^[0-9a-f]{8,64}$/i, 'must be a hash, or its first 8 characters at least, in hexadecimal'),
+  ),
+});
 
 export const shutdownBody: BodySchema<ShutdownRequest> = v.object({
   drainSeconds: v.optional(whole(0, 3600)),

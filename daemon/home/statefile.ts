@@ -29,6 +29,12 @@ const MAX_INVITE_BOOK = 1024 * 1024;
 const MAX_PORTS = 4096;
 const MAX_REMOVED = 4096;
 
+/** A trust item as it lies in the home. */
+export type KeptItem = TrustItem & {
+  /** signed by this home itself, not by somebody else with its key */
+  readonly here?: boolean;
+};
+
 export interface SecretRecord {
   readonly epoch: number;
   /** 32 bytes */
@@ -66,7 +72,7 @@ export const networkKind = {
 
 /** Signed items, those of kinds that are not known here included. */
 export const itemsField = v.pipe(
-  v.array(v.strictObject({ kind: label, bytes: bytesField(0, MAX_ITEM) })),
+  v.array(v.strictObject({ kind: label, bytes: bytesField(0, MAX_ITEM), here: v.optional(v.literal(true)) })),
   v.maxLength(MAX_ITEMS),
 );
 
@@ -97,8 +103,8 @@ export function networkBody({ networkId, secrets, invites }: NetworkState) {
   return { network: networkId, secrets: secrets.map(({ epoch, secret }) => ({ epoch, secret })), invites };
 }
 
-export function itemsBody(items: readonly TrustItem[]) {
-  return items.map(({ kind, bytes }) => ({ kind, bytes }));
+export function itemsBody(items: readonly KeptItem[]) {
+  return items.map(({ kind, bytes, here }) => ({ kind, bytes, ...(here === true && { here }) }));
 }
 
 export function memoryBody({ ports, registryVersion, removed }: Memory) {
@@ -106,7 +112,7 @@ export function memoryBody({ ports, registryVersion, removed }: Memory) {
 }
 
 /** A kind that only a newer program knows is passed over; peers hand it over again. */
-export function isKnown(item: { readonly kind: string; readonly bytes: Uint8Array }): item is TrustItem {
+export function isKnown<T extends { readonly kind: string }>(item: T): item is T & Pick<TrustItem, 'kind'> {
   return Object.hasOwn(ITEM_KINDS, item.kind);
 }
 
@@ -135,7 +141,7 @@ export class StateFiles {
   }
 
   /** @returns the signed items of that network, none when nothing was kept. @throws WarrenError `home` */
-  loadTrust(networkId: Uint8Array): readonly TrustItem[] {
+  loadTrust(networkId: Uint8Array): readonly KeptItem[] {
     const file = this.trustFile(networkId);
     const body = this.load(file, trustKind);
     if (body === undefined) return [];
@@ -145,7 +151,7 @@ export class StateFiles {
     });
   }
 
-  saveTrust(networkId: Uint8Array, items: readonly TrustItem[]): void {
+  saveTrust(networkId: Uint8Array, items: readonly KeptItem[]): void {
     const body = { network: networkId, items: itemsBody(items) };
     this.save(this.trustFile(networkId), trustKind, body);
   }

@@ -57,6 +57,12 @@ function checkBeforeJoining(invite: Invite, network: Network): string | undefine
     throw new WarrenError('member', 'This invite was made by this very node.', {
       hint: 'Use it on the host that is to join.',
     });
+  if (invite.forNode !== undefined && !equal(invite.forNode, network.nodeId))
+    throw new WarrenError('token', 'This invite was made for another node.', {
+      hint: 'Use it on the host that it was made for, or ask for one without --for.',
+    });
+  // It was made for this very node: whether this home knows that it was revoked or not, it is to be admitted anew.
+  if (invite.forNode !== undefined && equal(invite.network, network.networkId)) return undefined;
   if (network.isSettled() && equal(invite.network, network.networkId))
     return 'this home is a member of that network already';
   if (!network.isSettled()) return undefined;

@@ -12,6 +12,10 @@ export const REPLACE_JITTER = 0.1;
 export const REPLACEABLE = 5 / 6;
 /** A link that is still there this share of it after its replacement was dialed is replaced again. */
 export const REPLACE_RETRY = 1 / 12;
+/** A link whose keys are outdated is replaced within this, ms; chosen at random, so that a rotation causes no rush. */
+export const OUTDATED_MS = 15_000;
+/** ... and is replaced again after this, ms, while it is still there. */
+export const OUTDATED_RETRY_MS = 5_000;
 /** No link lives longer than so many times its time. */
 export const LINK_LIFE = 3;
 
@@ -32,6 +36,7 @@ export interface LinkAgeOptions {
 export class LinkAge {
   private replacement: Timer | undefined;
   private readonly life: Timer;
+  private isOutdated = false;
   private stopped = false;
 
   constructor(private readonly options: LinkAgeOptions) {
@@ -42,12 +47,24 @@ export class LinkAge {
     if (isDialer) this.replacement = timers.after(linkMs * spread, () => void this.replace());
   }
 
+  /** Its keys have been replaced: it is to be replaced soon, whatever its age. */
+  outdated(): void {
+    const { timers, random, isDialer } = this.options;
+    if (this.isOutdated || this.stopped) return;
+    this.isOutdated = true;
+    if (!isDialer) return;
+    this.replacement?.cancel();
+    const [byte = 0] = random(1);
+    this.replacement = timers.after((OUTDATED_MS * byte) / 0xff, () => void this.replace());
+  }
+
   /** Whether it worked is seen by this link's end: with several links, another one may have made way. */
   private async replace(): Promise<void> {
     await this.options.replace().catch(() => undefined);
     if (this.stopped) return;
     const { timers, linkMs } = this.options;
-    this.replacement = timers.after(REPLACE_RETRY * linkMs, () => void this.replace());
+    const retry = this.isOutdated ? OUTDATED_RETRY_MS : REPLACE_RETRY * linkMs;
+    this.replacement = timers.after(retry, () => void this.replace());
   }
 
   /** The link has ended. */

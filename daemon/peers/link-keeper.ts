@@ -119,6 +119,12 @@ export class LinkKeeper {
     this.ages.set(link, age);
   }
 
+  /** Newer keys than those of the link are known. */
+  outdated(link: PeerLink): void {
+    link.link.isOutdated = true;
+    this.ages.get(link)?.outdated();
+  }
+
   /** A link carries the session (again). */
   attached(): void {
     for (const link of this.options.session()?.links ?? []) this.carried.add(link);

@@ -5,44 +5,24 @@
  * - What changes is written before it is told to anyone: a burst of items in one turn is one write at its end, grants
  *   and invites are written at once.
  */
-import { equal } from '../../protocol/bytes.js';
+import { equal, toHex } from '../../protocol/bytes.js';
 import type { Random, Timer, Timers } from '../../protocol/clock.js';
-import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
 import type { HandshakeContext, LocalIdentity, PskKeys } from '../../protocol/handshake/types.js';
-import { wantsRenewal } from '../../protocol/identity/grant.js';
-import { InviteBook, MAX_INVITES } from '../../protocol/identity/invite-book.js';
-import { MAX_INVITE_ADDRESSES, encodeInvite } from '../../protocol/identity/invite.js';
-import {
-  foundNetwork,
-  issueGrant,
-  issueRecord,
-  renewGrant,
-  type Founded,
-  type Pen,
-} from '../../protocol/identity/issue.js';
+import { InviteBook } from '../../protocol/identity/invite-book.js';
+import { decodeNetworkSecret, secretHash } from '../../protocol/identity/network-secret.js';
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
-import type { RegistryContent } from '../../protocol/identity/registry-record.js';
-import type { NewKeys } from '../../protocol/identity/statement.js';
 import type { TrustItem } from '../../protocol/identity/trust-item.js';
 import { TrustStore, type AddResult } from '../../protocol/identity/trust-store.js';
-import type { NodeKeys } from '../home/keyfile.js';
-import type { NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
+import type { Keyring } from '../keys/keyring.js';
+import type { KeptItem, NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
+import { Authority } from './authority.js';
 import type { AdmissionNeeds } from './bring-up.js';
 import { PskRing, type HeldSecret } from './psk-ring.js';
 import { RecentItems } from './recent.js';
-
-/** Who asks to be admitted by invite; proven by the handshake. */
-export interface JoinRequest {
-  readonly nodeId: NodeId;
-  readonly name: string;
-  readonly statement: Uint8Array;
-}
-
-export type Minted = { readonly grant: Uint8Array } | { readonly refuse: Code };
 
 /** A network that this home may move to. */
 export interface Candidate {
@@ -58,7 +38,7 @@ export interface NetworkOptions {
   readonly random: Random;
   readonly log: Log;
   readonly files: StateFiles;
-  readonly keys: NodeKeys;
+  readonly keyring: Keyring;
   /** the name that this node asks for when it founds or joins */
   readonly wantedName: () => string;
   /** what this node sends on a link is rekeyed after so many bytes; default: what the protocol sets */
@@ -66,10 +46,14 @@ export interface NetworkOptions {
   /** an item was taken in; `from`: the peer that told it */
   readonly onItem: (item: TrustItem, from: NodeId | undefined) => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
+  /** a network secret was learned; `from`: the peer that told it */
+  readonly onSecret: (secret: SecretRecord, from: NodeId | undefined) => void;
   /** this home belongs to another network now */
   readonly onReplaced: () => void;
 }
 
+/** Of so many failed dials one is repeated with an older secret of the network. */
+const OLDER_SECRET_EVERY = 3;
 /** Registry records are written this long after they came: their node tells them again, and may do so often, ms. */
 const RECORDS_SAVE_MS = 1_000;
 
@@ -77,30 +61,32 @@ export class Network {
   readonly nodeId: NodeId;
   private store: TrustStore;
   private secrets: SecretRecord[] = [];
-  private invites = new InviteBook();
+  /** What this node signs. */
+  readonly authority: Authority;
   private readonly ring: PskRing;
   private unsaved = false;
   private savePause: Timer | undefined;
   private readonly recent: RecentItems;
-  /** invites of which it is known that they have leaked */
-  private readonly leaked = new Set<string>();
+  /** hashes of what this home has signed itself, in hexadecimal */
+  private readonly signedHere = new Set<string>();
   /** for lines that whoever holds the network's secret can cause */
   private readonly repeats: Log;
   /** the peer whose items are being taken in */
   private source: NodeId | undefined;
 
   constructor(private readonly options: NetworkOptions) {
-    this.nodeId = options.keys.nodeId;
+    this.nodeId = options.keyring.nodeId;
     this.ring = new PskRing(options.primitives);
     this.repeats = limitRepeats(options.log, options.timers);
     this.recent = new RecentItems(options.timers);
+    this.authority = this.makeAuthority();
     const state = options.files.loadNetwork();
     const store = this.newStore(state?.networkId ?? this.nodeId);
     // Not the node's own yet, so that what it kept is not told anew.
     if (state !== undefined) this.load(store, state);
-    const founded = state === undefined ? this.found(store) : undefined;
+    if (state === undefined) this.found(store);
     this.store = store;
-    if (founded !== undefined) this.keepNow();
+    if (state === undefined) this.keepNow();
   }
 
   // What is known.
@@ -169,29 +155,44 @@ export class Network {
   }
 
   private identity(store: TrustStore): LocalIdentity {
-    const { keys, primitives } = this.options;
     const grant = store.grantOf(this.nodeId)?.bytes;
     return {
-      nodeId: this.nodeId,
+      ...this.options.keyring.identity(),
       network: store.networkId,
-      noise: primitives.x25519.fromPrivate(keys.noisePrivate),
-      statement: keys.statements[keys.statements.length - 1]!,
       ...(grant === undefined ? {} : { grant }),
     };
   }
 
   /** Every secret that opens something here: the one in force first, then old ones, then invites, burnt ones included. */
   psks(): readonly PskKeys[] {
-    return this.ring.all(this.openSecrets(), this.invites.list(this.options.timers.now()));
+    return this.ring.all(this.openSecrets(), this.authority.invites.list(this.options.timers.now()));
   }
 
   private openSecrets(): readonly HeldSecret[] {
     return this.ring.held(this.secrets, this.store.secrets());
   }
 
+  /** The secret in force, when it is held here. */
+  currentSecret(): SecretRecord | undefined {
+    return this.openSecrets().find(({ current }) => current);
+  }
+
   /** The newest that is held: with it this node dials. @throws WarrenError `internal` when the home holds none */
   currentPsk(): PskKeys {
-    const newest = this.psks().find(keys => keys.psk.kind !== 'invite');
+    return this.pskFor(0);
+  }
+
+  /**
+   * What to dial with. A node that has been away knows older secrets only and is silent towards newer ones, so now and
+   * then one of those is tried: the link is good for the catch-up, and hands the new one over.
+   * @param failures dials of that node that have failed in a row
+   * @throws WarrenError `internal` when the home holds none
+   */
+  pskFor(failures: number): PskKeys {
+    const held = this.psks().filter(keys => keys.psk.kind !== 'invite');
+    const tries = Math.floor(failures / OLDER_SECRET_EVERY);
+    const isOlder = failures % OLDER_SECRET_EVERY === OLDER_SECRET_EVERY - 1 && held.length > 1;
+    const newest = isOlder ? held[1 + (tries % (held.length - 1))] : held[0];
     if (newest === undefined) throw new WarrenError('internal', 'This home holds no network secret.');
     return newest;
   }
@@ -202,9 +203,9 @@ export class Network {
       trust: this.store,
       context: this.context(),
       secrets: () => this.openSecrets().map(({ epoch, secret }) => ({ epoch, secret })),
-      onSecret: (epoch, secret) => this.learnSecret(epoch, secret),
-      mint: (join, inviteId) => this.mint(join, inviteId),
-      renew: peer => this.renew(peer),
+      onSecret: (epoch, secret) => void this.learnSecret({ epoch, secret }, undefined),
+      mint: (join, inviteId) => this.authority.mint(join, inviteId),
+      renew: peer => this.authority.renew(peer),
       learn: (items, from) => this.learn(items, from),
     };
   }
@@ -230,10 +231,24 @@ export class Network {
     }
   }
 
-  private learnSecret(epoch: number, secret: Uint8Array): void {
-    if (this.secrets.some(s => equal(s.secret, secret))) return;
-    this.secrets = [...this.secrets, { epoch, secret: secret.slice() }];
+  /**
+   * A peer has told a network secret.
+   * @returns false when no signed statement speaks of it
+   */
+  learnSecret({ epoch, secret }: SecretRecord, from: NodeId | undefined): boolean {
+    if (this.secrets.some(s => equal(s.secret, secret))) return true;
+    const hash = secretHash(this.options.primitives.hash.SHA256, secret);
+    if (!this.store.secrets().some(s => s.epoch === epoch && equal(s.secretHash, hash))) return false;
+    this.secrets = [...this.heldSecrets(), { epoch, secret: secret.slice() }];
     this.saveNetwork();
+    this.options.onSecret({ epoch, secret }, from);
+    return true;
+  }
+
+  /** Network secrets held here that open something; those that no statement speaks of any more are forgotten. */
+  heldSecrets(): readonly SecretRecord[] {
+    const open = this.openSecrets();
+    return this.secrets.filter(({ secret }) => open.some(s => equal(s.secret, secret)));
   }
 
   private newStore(networkId: NodeId): TrustStore {
@@ -261,130 +276,63 @@ export class Network {
 
   // What this node signs.
 
-  private get pen(): Pen {
-    const { keys, primitives, timers } = this.options;
-    const signer = { node: this.nodeId, seq: keys.statements.length - 1, seed: keys.signingSeed };
-    return { primitives, signer, now: timers.now() };
+  private makeAuthority(): Authority {
+    const { primitives, timers, random, log, files, keyring } = this.options;
+    return new Authority({
+      primitives,
+      timers,
+      random,
+      log,
+      repeats: this.repeats,
+      keyring,
+      trust: () => this.store,
+      keep: (items, from) => {
+        if (from === undefined) for (const { bytes } of items) this.signedHere.add(this.hashOf(bytes));
+        this.learn(items, from);
+      },
+      saveInvites: () => this.saveNetwork(),
+      recordVersion: () => files.nextRegistryVersion(timers.now()),
+      isSignedHere: item => this.signedHere.has(this.hashOf(item)),
+      onAlarm: sentence => this.options.onAlarm(sentence),
+    });
   }
 
-  /** A home of its own is a network of one until somebody joins it. */
-  private found(store: TrustStore): Founded {
-    const { primitives, timers, keys } = this.options;
-    const founded = foundNetwork(primitives, {
-      now: timers.now(),
-      name: this.options.wantedName(),
-      keys: newKeysOf(primitives, keys),
-      statements: keys.statements,
-    });
+  private hashOf(item: Uint8Array): string {
+    return toHex(this.options.primitives.hash.SHA256.hash(item));
+  }
+
+  private found(store: TrustStore): void {
+    const founded = this.authority.found(this.options.wantedName());
     store.restore(founded.items);
+    for (const { bytes } of founded.items) this.signedHere.add(this.hashOf(bytes));
     this.secrets = [{ epoch: 0, secret: founded.networkSecret }];
-    return founded;
   }
 
   /**
-   * A new invite.
-   * @param ttlMs until it expires
-   * @param addresses where this node can be reached, at least one
-   * @throws WarrenError `not-admin`, `limit`, `bad-value`
+   * A new secret for the network: held here first, then said by a signed statement, then handed to whoever is connected.
+   * @throws WarrenError `not-admin`, `disk`
    */
-  invite(ttlMs: number, tags: readonly string[], addresses: readonly string[]): { token: string; expires: number } {
-    if (!this.isAdmin)
-      throw new WarrenError('not-admin', 'Only an admin of the network can invite, and this node is none.', {
-        hint: 'Run it on the host that founded the network.',
-      });
-    if (addresses.length === 0)
-      throw new WarrenError('bad-value', 'This node has no address at which another host could reach it.', {
-        hint: "Let it listen (warren up --listen HOST:PORT), or invite from an admin's node that does.",
-      });
-    const { primitives, timers, random } = this.options;
-    const before = this.invites.exportState();
-    const { secret, expires } = this.invites.open(random, timers.now(), { ttl: ttlMs, tags });
+  renewSecret(): void {
+    const { secret, item } = this.authority.newSecret();
+    const { epoch } = decodeNetworkSecret(this.options.primitives, item.bytes);
+    const before = this.secrets;
+    this.secrets = [...before, { epoch, secret }];
     try {
       this.saveNetwork();
     } catch (error) {
-      this.invites.importState(before);
+      this.secrets = before;
       throw error;
     }
-    const invite = {
-      network: this.networkId,
-      inviter: this.nodeId,
-      addresses: addresses.slice(0, MAX_INVITE_ADDRESSES),
-      secret,
-      expires,
-      tags,
-    };
-    return { token: encodeInvite(primitives.hash.SHA256, invite), expires };
-  }
-
-  /**
-   * Admits whoever proved the secret of an invite.
-   * @param inviteId as in `psks`
-   * @returns the grant, or the code with which the joiner is sent away
-   */
-  private mint(join: JoinRequest, inviteId: string): Minted {
-    const before = this.invites.exportState();
-    const use = this.invites.use(inviteId, join.nodeId, this.options.timers.now());
-    if (use.status === 'refused') {
-      if (use.alarm !== undefined) this.alarmOnce(inviteId, use.alarm);
-      return { refuse: use.code };
-    }
-    if (use.again && use.entry.grant !== undefined) return { grant: use.entry.grant };
-    try {
-      // The grant speaks of a node whose key log must be known first.
-      this.learn([{ kind: 'statement', bytes: join.statement }], join.nodeId);
-      const item = issueGrant(this.store, this.pen, { node: join.nodeId, name: join.name, tags: use.entry.tags });
-      this.invites.remember(inviteId, item.bytes);
-      // First on the disk, then told: a grant that others know of is bound to its invite whatever happens.
-      this.saveNetwork();
-      this.learn([item], undefined);
-      this.options.log.info('invite-used', { node: join.name, id: nodeIdText(join.nodeId) }, 'a node has joined');
-      return { grant: item.bytes };
-    } catch (error) {
-      this.invites.importState(before);
-      const code = error instanceof WarrenError ? error.wire : undefined;
-      this.repeats.warn('invite-failed', { node: join.name, ...errorFields(error) }, 'a node could not be admitted');
-      return { refuse: code ?? 'internal' };
-    }
-  }
-
-  /** The first one who comes with a leaked invite says it all; a hundred would push other alarms out of sight. */
-  private alarmOnce(inviteId: string, alarm: string): void {
-    if (this.leaked.has(inviteId)) return;
-    if (this.leaked.size >= 2 * MAX_INVITES) this.leaked.clear();
-    this.leaked.add(inviteId);
-    this.options.onAlarm(alarm);
-  }
-
-  /** Renews the grants of members that are half over; only an admin can. */
-  renewGrants(): void {
-    if (this.isAdmin) for (const { node } of this.store.members()) this.renew(node);
-  }
-
-  /** @returns the member's new grant, when its grant is due and this node may sign one */
-  private renew(node: NodeId): Uint8Array | undefined {
-    const last = this.store.lastGrantOf(node);
-    if (!this.isAdmin || last === undefined || !wantsRenewal(last, this.options.timers.now())) return undefined;
-    if (last.generation <= this.store.revokedGeneration(node)) return undefined;
-    const item = renewGrant(this.store, this.pen, node);
     this.learn([item], undefined);
-    this.options.log.info('grant-renewed', { node: this.nameOf(node) }, 'a grant was renewed');
-    return item.bytes;
-  }
-
-  /** Publishes the own services and addresses, and whether this node relays, if they differ from what is published. */
-  publish(content: Omit<RegistryContent, 'version'>): void {
-    const known = this.store.record(this.nodeId);
-    if (known !== undefined && sameContent(known, content)) return;
-    if (this.store.grantOf(this.nodeId) === undefined) return;
-    const version = this.options.files.nextRegistryVersion(this.options.timers.now());
-    this.learn([issueRecord(this.networkId, this.pen, { ...content, version })], undefined);
+    this.options.onSecret({ epoch, secret }, undefined);
+    this.options.log.info('secret-renewed', { epoch }, 'the network has a new secret');
   }
 
   // Moving to another network.
 
   /** True once this home shares a network with another node, or has invited one: then `join` does not replace it. */
   isSettled(): boolean {
-    return this.store.members().length > 1 || this.invites.openCount(this.options.timers.now()) > 0;
+    return this.store.members().length > 1 || this.authority.invites.openCount(this.options.timers.now()) > 0;
   }
 
   /** What a join by invite fills: another trust store beside the own one. */
@@ -420,7 +368,8 @@ export class Network {
     });
     this.store = candidate.store;
     this.secrets = [...candidate.secrets];
-    this.invites = new InviteBook();
+    this.authority.invites.clear();
+    this.signedHere.clear();
     this.recent.clear();
     this.options.onReplaced();
   }
@@ -429,13 +378,14 @@ export class Network {
 
   private load(store: TrustStore, state: NetworkState): void {
     const items = this.options.files.loadTrust(state.networkId);
+    for (const { here, bytes } of items) if (here === true) this.signedHere.add(this.hashOf(bytes));
     store.restore([...this.ownStatements(), ...items]);
     this.secrets = [...state.secrets];
-    if (state.invites.length > 0) this.invites.importState(state.invites);
+    if (state.invites.length > 0) this.authority.invites.importState(state.invites);
   }
 
   private ownStatements(): TrustItem[] {
-    return this.options.keys.statements.map(bytes => ({ kind: 'statement', bytes }));
+    return this.options.keyring.statements.map(bytes => ({ kind: 'statement', bytes }));
   }
 
   /** At the end of this turn, so that a catch-up of many items is one write. */
@@ -470,11 +420,26 @@ export class Network {
     this.unsaved = false;
     this.savePause?.cancel();
     this.savePause = undefined;
-    this.options.files.saveTrust(this.networkId, this.store.items());
+    this.options.files.saveTrust(this.networkId, this.marked(this.store.items()));
+  }
+
+  /** What was signed here is marked, and what is not kept any more forgotten. */
+  private marked(items: readonly TrustItem[]): readonly KeptItem[] {
+    const still = new Set<string>();
+    const kept = items.map(item => {
+      if (!isClaim(item)) return item;
+      const hash = this.hashOf(item.bytes);
+      if (!this.signedHere.has(hash)) return item;
+      still.add(hash);
+      return { ...item, here: true };
+    });
+    this.signedHere.clear();
+    for (const hash of still) this.signedHere.add(hash);
+    return kept;
   }
 
   private saveNetwork(): void {
-    const invites = this.invites.exportState();
+    const invites = this.authority.invites.exportState();
     this.options.files.saveNetwork({ networkId: this.networkId, secrets: this.secrets, invites });
   }
 
@@ -484,17 +449,7 @@ export class Network {
   }
 }
 
-function newKeysOf(primitives: Primitives, keys: NodeKeys): NewKeys {
-  return {
-    statement: keys.statements[keys.statements.length - 1]!,
-    nodeId: keys.nodeId,
-    seq: keys.statements.length - 1,
-    signing: primitives.ed25519.fromSeed(keys.signingSeed),
-    noise: primitives.x25519.fromPrivate(keys.noisePrivate),
-    next: keys.nextSeed ?? new Uint8Array(0),
-  };
-}
-
-function sameContent(a: Omit<RegistryContent, 'version'>, b: Omit<RegistryContent, 'version'>): boolean {
-  return JSON.stringify([a.services, a.addresses, a.relays]) === JSON.stringify([b.services, b.addresses, b.relays]);
+/** Key logs and forks stand by themselves; who signed a claim matters. */
+function isClaim({ kind }: TrustItem): boolean {
+  return kind !== 'statement' && kind !== 'fork' && kind !== 'registry';
 }

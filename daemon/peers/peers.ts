@@ -23,6 +23,8 @@ import {
   type Stream,
   type StreamHandler,
 } from '../../protocol/session/index.js';
+import type { SecretRecord } from '../home/statefile.js';
+import { judgeLinkKeys } from '../keys/link-keys.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
 import { dial, type DialOptions, type ProxyChooser } from '../transport/dial.js';
@@ -165,6 +167,8 @@ export class Peers {
     }
     peer.linkUp(link, this.options.timers);
     peer.keeper.linkUp(link);
+    // What the new link has proven may have put older ones out of date.
+    this.judgeKeys(peer);
     const { transport, direction, address } = link;
     const fields = { node: this.nameOf(peer), address, transport: transport.kind, direction, link: link.link.id };
     peer.log.info('link-up', fields, 'a link is up');
@@ -251,7 +255,7 @@ export class Peers {
       mayDial: () => !this.stopped && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
       addresses: () => this.addressesOf(peer()),
       lastGood: () => peer().lastGood,
-      dial: async (address, signal) => void (await this.dial(address, { expect: nodeId, ...maybe(signal) })),
+      dial: async (address, signal) => void (await this.dialPeer(peer(), address, signal)),
       ...(relay === undefined ? {} : { relayed: this.relayedDials(relay, nodeId) }),
       onFailed: error => {
         peer().problem = error instanceof Error ? error.message : String(error);
@@ -281,16 +285,25 @@ export class Peers {
     return peer.addresses(told ?? []).filter(isDialable);
   }
 
+  private async dialPeer(peer: Peer, address: string, signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.dial(address, { expect: peer.nodeId, failures: peer.failedDials, ...maybe(signal) });
+    } catch (error) {
+      peer.failedDials++;
+      throw error;
+    }
+  }
+
   /** Dials one address with the network's secret. @throws WarrenError */
   private async dial(
     address: string,
-    wish: { readonly expect?: NodeId; readonly signal?: AbortSignal },
+    { failures = 0, ...wish }: { readonly expect?: NodeId; readonly signal?: AbortSignal; readonly failures?: number },
   ): Promise<Peer> {
     const { network, timers, log, tls, proxy } = this.options;
     const newLink = await (this.options.dial ?? dial)({
       address,
       context: network.context(),
-      psk: network.currentPsk(),
+      psk: network.pskFor(failures),
       suite: this.options.suite(),
       timers,
       log,
@@ -307,7 +320,10 @@ export class Peers {
    */
   follow(): void {
     if (this.stopped) return;
-    for (const peer of this.peers.values()) this.partFromOutcast(peer);
+    for (const peer of this.peers.values()) {
+      this.partFromOutcast(peer);
+      this.judgeKeys(peer);
+    }
     for (const member of this.options.network.trust.members()) {
       if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
       const peer = this.peerOf(member.node);
@@ -324,6 +340,17 @@ export class Peers {
     if (judgement.verdict !== 'refused') return;
     peer.keeper.stop();
     this.peers.delete(peer.id);
+  }
+
+  /** Links made with keys that have been replaced since are replaced too; with keys given up as compromised, closed. */
+  private judgeKeys(peer: Peer): void {
+    const { trust, nodeId } = this.options.network;
+    for (const link of [...peer.links]) {
+      const verdict = judgeLinkKeys(trust, nodeId, link.link.established);
+      if (verdict === 'replace') peer.keeper.outdated(link);
+      else if (verdict === 'close')
+        link.link.close('key-compromised', 'made with a key that was given up as compromised');
+    }
   }
 
   /** @param addresses of the config file, dialed whoever is there */
@@ -358,6 +385,11 @@ export class Peers {
   /** Hands an item to every peer but the one that it came from. */
   spread(item: TrustItem, from: NodeId | undefined): void {
     this.gossip.spread(item, from);
+  }
+
+  /** Hands a network secret to every peer but the one that it came from. */
+  tellSecret(secret: SecretRecord, from: NodeId | undefined): void {
+    this.gossip.spreadSecret(secret, from);
   }
 
   // What the operator asks for.

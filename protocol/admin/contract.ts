@@ -21,6 +21,7 @@ export const PATHS = {
   peers: '/v1/peers', // GET → PeersReply
   peer: '/v1/peers/:node', // DELETE → Done
   ping: '/v1/peers/:node/ping', // POST PingRequest → PingReply
+  role: '/v1/peers/:node/role', // PUT RoleRequest → Done
   invites: '/v1/invites', // POST InviteRequest → InviteReply
   join: '/v1/join', // POST JoinRequest → JoinReply
   services: '/v1/services', // GET → ServicesReply
@@ -32,6 +33,10 @@ export const PATHS = {
   logs: '/v1/logs', // GET ?follow=1&lines=N → application/x-ndjson
   keys: '/v1/keys', // GET → KeysReply
   keyLog: '/v1/keys/log', // GET → KeyLogReply
+  keysRotate: '/v1/keys/rotate', // POST RotateRequest → RotateReply
+  keysDetach: '/v1/keys/detach-next', // POST DetachRequest → RotateReply
+  revocation: '/v1/keys/revocations/:node', // PUT → Done
+  settlement: '/v1/keys/settlements/:node', // PUT SettleRequest → Done
   doctor: '/v1/doctor', // GET → DoctorReply
   reload: '/v1/reload', // POST → ReloadReply
   shutdown: '/v1/shutdown', // POST ShutdownRequest → ShutdownReply
@@ -240,6 +245,8 @@ export interface InviteRequest {
   /** seconds, 60 … 7 days; default 900 */
   readonly ttlSeconds?: number;
   readonly tags?: readonly string[];
+  /** the one node that may use it: name, node ID, or the name of a revoked node */
+  readonly forNode?: string;
 }
 
 export interface InviteReply extends Reply {
@@ -307,13 +314,64 @@ export interface TunnelsReply extends Reply {
 }
 
 export interface KeysReply extends Reply {
-  readonly node: { readonly id: string; readonly name: string; readonly fingerprint: string };
+  readonly node: {
+    readonly id: string;
+    readonly name: string;
+    readonly fingerprint: string;
+    /** the beginning of the ID as 12 words, for reading out */
+    readonly words: string;
+  };
   readonly network: { readonly id: string };
   readonly seq: number;
+  /** of the newest statement, hexadecimal: what `settle` is told when a log is forked */
+  readonly hash: string;
   /** ISO 8601 of the newest statement */
   readonly since: string;
   readonly grantExpires: string | null;
   readonly nextKey: string;
+  /** the file that holds it; null when it lies in the home */
+  readonly nextKeyFile: string | null;
+}
+
+export interface RotateRequest {
+  /** default routine */
+  readonly reason?: 'routine' | 'compromised';
+  /** absolute path of the file of the next key */
+  readonly nextFile?: string;
+  /** of that file */
+  readonly passphrase?: string;
+  /** compromised: which of the things this node had signed count on; default signed-here */
+  readonly affirm?: 'signed-here' | 'all' | 'none';
+  /** a new secret of the network; alone, this node's keys stay as they are */
+  readonly networkSecret?: boolean;
+}
+
+export interface RotateReply extends Reply {
+  readonly seq: number;
+  /** of the newest statement, hexadecimal */
+  readonly hash: string;
+  /** null: the keys of this node stayed as they were */
+  readonly reason: 'routine' | 'compromised' | null;
+  readonly nextKey: string;
+  /** null: the secret of the network stayed as it was */
+  readonly networkSecretEpoch: number | null;
+  /** members whose admission counts no more: name or short ID */
+  readonly notAffirmed: readonly string[];
+}
+
+export interface DetachRequest {
+  /** absolute path of a file that does not exist yet */
+  readonly file: string;
+  readonly passphrase?: string;
+}
+
+export interface RoleRequest {
+  readonly action: 'promote' | 'demote';
+}
+
+export interface SettleRequest {
+  /** hash of the statement that stands, hexadecimal, or its beginning (8 characters at least) */
+  readonly standing: string;
 }
 
 export interface KeyLogReply extends Reply {

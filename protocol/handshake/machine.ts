@@ -211,6 +211,7 @@ export abstract class Machine {
       receiveKey,
       exporter,
       peer,
+      localStatic: this.identity.noise.publicKey.slice(),
       localDigest,
       localCatchUp: this.catchUp,
       ...(join && { localJoin: join }),

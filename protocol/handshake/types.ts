@@ -104,6 +104,8 @@ export interface Established {
   readonly receiveKey: Uint8Array;
   readonly exporter: Uint8Array;
   readonly peer: PeerPayload;
+  /** The own Noise key, public, 32 bytes: with another key since then the link is to be replaced. */
+  readonly localStatic: Uint8Array;
   /** The digest that the own payload stated. */
   readonly localDigest: Uint8Array;
   /** What the own payload said under `catchUp`. */

@@ -130,6 +130,11 @@ export class InviteBook {
     this.entries = this.entries.map(e => (e.id === id ? { ...e, grant: new Uint8Array(grant) } : e));
   }
 
+  /** Forgets them all. */
+  clear(): void {
+    this.entries = [];
+  }
+
   /** For keeping: holds secrets. */
   exportState(): Uint8Array {
     return encodeCanonical(cborMap([[0, 1], [1, this.entries.map(writeEntry)]])); // prettier-ignore

@@ -17,6 +17,12 @@ export const ITEM_KINDS = {
   settlement: 8,
 } as const;
 
+/**
+ * NEWS of this kind carries a network secret, as SECRET does in a catch-up: epoch and 32 bytes. It is no signed item: a
+ * statement of kind network-secret must speak of it.
+ */
+export const NEWS_SECRET = 32;
+
 export type ItemKind = keyof typeof ITEM_KINDS;
 
 export interface TrustItem {

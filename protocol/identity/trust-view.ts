@@ -331,6 +331,18 @@ export class TrustView {
     return bearer && equal(bearer, node) ? name : undefined;
   }
 
+  /** Who bore a name last, or a node ID, though no member bears it now: revoked, or with a grant that is over. */
+  formerNode(name: string): NodeId | undefined {
+    this.fresh();
+    const { grant, revocation } = this.parts.shelves;
+    const revoked = [...revocation.entries()].flatMap(({ claim }) =>
+      claim.name !== undefined && sameName(claim.name, name) ? [claim] : [],
+    );
+    const granted = [...grant.entries()].flatMap(({ claim }) => (sameName(claim.name, name) ? [claim] : []));
+    const [newestClaim] = [...revoked, ...granted].sort((a, b) => b.time - a.time);
+    return newestClaim?.node;
+  }
+
   private nameIndex(): Map<string, Set<NodeIdText>> {
     if (this.names) return this.names;
     this.names = new Map();

@@ -90,6 +90,8 @@ export class Link {
   readonly rank: number;
   readonly established: Established;
   readonly openedAt: number;
+  /** Its keys have been replaced by newer ones of either node: it makes way for a new link. The owner says so. */
+  isOutdated = false;
   /** bytes on the transport, records and their overhead */
   bytesSent = 0;
   bytesReceived = 0;

@@ -235,7 +235,7 @@ export class SessionSlot {
     const wanted = newcomer.link.rank === 0 ? limits.session.links : 1;
     if (alike.length < wanted) return this.ask(newcomer, 'attach');
     const now = timers.monotonic();
-    newcomer.aged = alike.find(link => now - link.openedAt >= limits.session.replaceAfterMs);
+    newcomer.aged = alike.find(link => link.isOutdated || now - link.openedAt >= limits.session.replaceAfterMs);
     if (newcomer.aged !== undefined) return this.ask(newcomer, 'attach');
     newcomer.phase = 'probing';
     newcomer.timer = probe(alike, limits.session.probeMs, timers, dead => {

@@ -31,6 +31,8 @@ const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
   'replaced',
   'duplicate-identity',
   'attach-failed',
+  'key-compromised',
+  'key-replaced',
 ]);
 
 /** Streams that are closed but not forgotten, as a multiple of the limit of live ones. */

@@ -31,14 +31,12 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['help nonsense', /unknown command 'nonsense'/, /./],
   ['peer remove', /missing required argument 'NODE'/, /warren help peer remove/],
   // What comes with a later release is unknown until then.
-  ['keys rotate', /unknown command 'rotate'/, /./],
   ['keys detach-next F', /unknown command 'detach-next'/, /./],
-  ['keys revoke host-b', /unknown command 'revoke'/, /./],
+  ['keys revoke', /missing argument/, /./],
   ['keys backup F', /unknown command 'backup'/, /./],
   ['keys restore F', /unknown command 'restore'/, /./],
-  ['peer promote host-b', /unknown command 'promote'/, /./],
-  ['peer demote host-b', /unknown command 'demote'/, /./],
-  ['invite --for host-b', /unknown option '--for'/, /./],
+  ['peer demote', /missing argument/, /./],
+  ['keys rotate --why x', /unknown option '--why'/, /./],
   ['up --passphrase-file F', /unknown option '--passphrase-file'/, /./],
   ['up --next-key F', /unknown option '--next-key'/, /./],
 ];

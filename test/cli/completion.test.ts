@@ -25,7 +25,7 @@ async function candidates(...words: string[]): Promise<string[]> {
 
 test('commands and options', async () => {
   assert.equal(await candidates('con'), ['connect']);
-  assert.equal(await candidates('peer', ''), ['remove']);
+  assert.equal(await candidates('peer', ''), ['remove', 'promote', 'demote']);
   assert.equal(await candidates('keys', 'l'), ['log']);
   assert.equal(await candidates('status', '--'), ['--watch', '--json', '--home', '--help']);
   assert.equal(await candidates('help', 'exp'), ['expose']);
@@ -98,7 +98,7 @@ test(
       assert.is(run.stderr, '');
       return run.stdout;
     };
-    assert.is(complete('keys', 's'), 'show\n');
+    assert.is(complete('keys', 'sh'), 'show\n');
     assert.is(complete('$(touch ran)', '`touch ran`', '--'), '--version\n--home\n--help\n');
     assert.not.ok(existsSync(join(folder.path, 'ran')));
     folder.remove();

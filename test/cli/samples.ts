@@ -155,12 +155,14 @@ const ping: PingReply = {
 };
 const keys: KeysReply = {
   apiVersion: 1,
-  node: { id: 'aaaa', name: 'host-a', fingerprint: 'ab cd ef' },
+  node: { id: 'aaaa', name: 'host-a', fingerprint: 'ab cd ef', words: 'abandon ability able' },
   network: { id: 'nnnn' },
   seq: 0,
+  hash: 'hhhhhhhhhhhhhhhhhhhh',
   since: '2026-01-01T00:00:00.000Z',
   grantExpires: null,
   nextKey: 'in the home: it protects nothing there',
+  nextKeyFile: null,
 };
 const keyLog: KeyLogReply = {
   apiVersion: 1,

@@ -58,6 +58,7 @@ function establishedPair(ids: readonly [NodeId, NodeId]): [Established, Establis
       catchUp: false,
     },
     localDigest: EMPTY,
+    localStatic: EMPTY,
     localCatchUp: false,
   });
   return [make(true, ids[1]), make(false, ids[0])];

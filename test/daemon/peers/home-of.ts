@@ -9,7 +9,9 @@ import { ConfigFile } from '../../../daemon/config/edit.js';
 import { startEdits } from '../../../daemon/config/start.js';
 import { nodeFileOps } from '../../../daemon/home/atomic.js';
 import { openHome } from '../../../daemon/home/home.js';
+import { saveKeys } from '../../../daemon/home/keyfile.js';
 import { StateFiles } from '../../../daemon/home/statefile.js';
+import { Keyring } from '../../../daemon/keys/keyring.js';
 import { assemble, type Parts } from '../../../daemon/parts.js';
 import { listen, type Listener } from '../../../daemon/transport/listener.js';
 import { NodeTimers } from '../../../daemon/transport/timers.js';
@@ -56,13 +58,18 @@ export async function homeOf(name: string): Promise<TestHome> {
     configFile,
     config: configFile.preview(startEdits(configFile.load(), start, name)),
     files: new StateFiles(paths, ops),
-    keys: {
-      nodeId: made.nodeId,
-      signingSeed: made.signing.privateKey,
-      noisePrivate: made.noise.privateKey,
-      nextSeed: made.next,
-      statements: [made.statement],
-    },
+    keyring: new Keyring({
+      primitives,
+      timers,
+      keys: {
+        nodeId: made.nodeId,
+        signingSeed: made.signing.privateKey,
+        noisePrivate: made.noise.privateKey,
+        nextSeed: made.next,
+        statements: [made.statement],
+      },
+      save: keys => saveKeys(paths.nodeKeys, keys, ops),
+    }),
   });
   return Object.assign(home, parts, {
     listen: async () => {

@@ -42,7 +42,7 @@ async function pair(): Promise<{ a: TestHome; b: TestHome; address: string }> {
   const b = await home('b');
   const listener = await a.listen();
   const address = listener.bound[0]!;
-  await joinBy(a.network.invite(60_000, [], [address]).token, b);
+  await joinBy(a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: [address] }).token, b);
   await until('a session', () => a.peers.all()[0]?.connected === true && b.peers.all()[0]?.connected === true);
   return { a, b, address };
 }
@@ -61,7 +61,7 @@ test('a join that cannot be written fails at once with the reason, and leaves th
   const a = await home('a');
   const b = await home('b');
   const listener = await a.listen();
-  const { token } = a.network.invite(60_000, [], [listener.bound[0]!]);
+  const { token } = a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: [listener.bound[0]!] });
   const before = b.network.networkId;
   b.diskIsFull = true;
   const error = await refusal(joinBy(token, b));
@@ -77,9 +77,9 @@ test('an inviter whose disk is full opens no invite, and admits nobody whom it c
   const a = await home('a');
   const b = await home('b');
   const listener = await a.listen();
-  const { token } = a.network.invite(60_000, [], [listener.bound[0]!]);
+  const { token } = a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: [listener.bound[0]!] });
   a.diskIsFull = true;
-  assert.throws(() => a.network.invite(60_000, [], ['127.0.0.1:1']), /no space/);
+  assert.throws(() => a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: ['127.0.0.1:1'] }), /no space/);
   await refusal(joinBy(token, b));
   assert.is(a.network.trust.members().length, 1);
   a.diskIsFull = false;
@@ -91,7 +91,7 @@ test('an inviter whose disk is full opens no invite, and admits nobody whom it c
 test('an invite that was not written does not count as open', async () => {
   const a = await home('a');
   a.diskIsFull = true;
-  assert.throws(() => a.network.invite(60_000, [], ['127.0.0.1:1']), /no space/);
+  assert.throws(() => a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: ['127.0.0.1:1'] }), /no space/);
   assert.is(a.network.isSettled(), false);
 });
 
@@ -177,7 +177,7 @@ test('a flood of items that are not right is a few lines; a leaked invite is one
   const garbage: TrustItem[] = Array.from({ length: 500 }, (_, i) => ({ kind: 'grant', bytes: Uint8Array.of(i, 1) }));
   a.network.learn(garbage, undefined);
   assert.ok(a.lines.filter(line => line.event === 'item-refused').length <= 5);
-  a.network.invite(60_000, [], ['127.0.0.1:1']);
+  a.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: ['127.0.0.1:1'] });
   const inviteId = a.network.psks().find(keys => keys.psk.kind === 'invite')!.psk.id!;
   const { mint } = a.network.admission();
   for (let i = 0; i < 5; i++) {
@@ -225,7 +225,7 @@ test('a private socket that cannot accept goes on', async () => {
 
 /** Signs as that home does. */
 function signerOf(one: TestHome) {
-  return (one.network as unknown as { pen: Parameters<typeof issueRevocation>[1] }).pen;
+  return (one.network.authority as unknown as { pen: Parameters<typeof issueRevocation>[1] }).pen;
 }
 
 test.run();

@@ -29,7 +29,7 @@ async function trio(): Promise<Trio> {
   const address = (await b.listen()).bound[0]!;
   for (const one of [a, c]) {
     const { primitives, network, peers, timers, log } = one;
-    const { token } = b.network.invite(60_000, [], [address]);
+    const { token } = b.network.authority.invite({ ttlMs: 60_000, tags: [], addresses: [address] });
     await join(token, { primitives, network, peers, timers, log, suite: 'AESGCM' });
   }
   await until('all know each other', () => [a, b, c].every(x => x.network.trust.members().length === 3));
@@ -43,7 +43,7 @@ const never = new AbortController().signal;
 /** Turns the relay on as a reload does. */
 async function relays(home: TestHome, on: boolean, seenBy: readonly TestHome[]): Promise<void> {
   home.relay.set(on ? 'on' : 'off');
-  home.network.publish({ services: [], addresses: [], ...(on && { relays: true }) });
+  home.network.authority.publish({ services: [], addresses: [], ...(on && { relays: true }) });
   await until('the network knows', () =>
     seenBy.every(x => (x.network.trust.record(home.network.nodeId)?.relays === true) === on),
   );

@@ -41,6 +41,7 @@ export function establishedPair(
       highestVersion: 1,
       catchUp: false,
     },
+    localStatic: EMPTY,
     localDigest: EMPTY,
     localCatchUp: false,
   });
