@@ -16,7 +16,9 @@ import { createInception } from '../../../protocol/identity/statement.js';
 import { limitsWith } from '../../../protocol/limits.js';
 import { ProcessBudget, type Session, type Stream, type StreamHandler } from '../../../protocol/session/index.js';
 import { openHome } from '../../../daemon/home/home.js';
+import { saveKeys } from '../../../daemon/home/keyfile.js';
 import { StateFiles } from '../../../daemon/home/statefile.js';
+import { Keyring } from '../../../daemon/keys/keyring.js';
 import { LINK_MS } from '../../../daemon/peers/link-age.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
@@ -44,6 +46,7 @@ export interface NodeWish {
 export class MemoryNode {
   readonly lines: Line[] = [];
   readonly alarms: string[] = [];
+  readonly keyring: Keyring;
   readonly network: Network;
   readonly peers: Peers;
   onStream: (stream: Stream) => StreamHandler | Code = () => 'no-service';
@@ -69,12 +72,10 @@ export class MemoryNode {
     const log = memoryLog(this.lines);
     const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
     const limits = limitsWith({ session: { links: wish.links } });
-    this.network = new Network({
+    const paths = openHome(this.root);
+    this.keyring = new Keyring({
       primitives: this.primitives,
       timers,
-      random,
-      log,
-      files: new StateFiles(openHome(this.root)),
       keys: {
         nodeId: made.nodeId,
         signingSeed: made.signing.privateKey,
@@ -82,12 +83,22 @@ export class MemoryNode {
         nextSeed: made.next,
         statements: [made.statement],
       },
+      save: keys => saveKeys(paths.nodeKeys, keys),
+    });
+    this.network = new Network({
+      primitives: this.primitives,
+      timers,
+      random,
+      log,
+      files: new StateFiles(paths),
+      keyring: this.keyring,
       wantedName: () => host.name,
       onItem: (item, from) => {
         this.peers.spread(item, from);
         timers.soon(() => this.peers.follow());
       },
       onAlarm,
+      onSecret: (secret, from) => this.peers.tellSecret(secret, from),
       onReplaced: () => undefined,
     });
     this.peers = new Peers({
@@ -129,7 +140,7 @@ export class MemoryNode {
 
   /** The founder takes the other node in, and the other one moves to this network. */
   admit(node: MemoryNode): void {
-    const { pen } = this.network as unknown as { pen: Parameters<typeof issueGrant>[1] };
+    const { pen } = this.network.authority as unknown as { pen: Parameters<typeof issueGrant>[1] };
     const candidate = node.network.candidate(this.network.networkId);
     this.network.learn(candidate.store.items(), undefined);
     const { nodeId } = node.network;
@@ -143,7 +154,7 @@ export class MemoryNode {
   /** Tells the others where this node is. @param more addresses that lead nowhere */
   publish(...more: readonly string[]): void {
     const own = [...this.host.addresses].map(address => `${address}:${PORT}`);
-    this.network.publish({ services: [], addresses: [...more, ...own] });
+    this.network.authority.publish({ services: [], addresses: [...more, ...own] });
   }
 
   stop(): void {
