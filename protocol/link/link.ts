@@ -193,6 +193,11 @@ export class Link {
     return this.feedback.inFlight;
   }
 
+  /** A ping waits for its answer. */
+  get isPinging(): boolean {
+    return this.pingOut !== undefined;
+  }
+
   /** When the last bytes came in, ms (monotonic). */
   get heardAt(): number {
     return this.receivedAt;

@@ -197,13 +197,14 @@ export class SessionSlot {
     newcomer.phase = 'probing';
     newcomer.timer?.cancel();
     const { timers, limits } = this.options;
-    const { links } = session;
-    newcomer.timer = probe(links, limits.link.pingDeadlineMs, timers, dead => {
+    const done = (dead: readonly Link[]): void => {
       if (newcomer.link.isClosed) return;
-      if (dead.length < links.length && !session.isOver) return this.refuseDouble(newcomer);
+      // One that was attached meanwhile has proven that the peer knows the session.
+      if (session.links.some(link => !dead.includes(link))) return this.refuseDouble(newcomer);
       session.close('peer-restarted', 'the peer has restarted');
       restart();
-    });
+    };
+    newcomer.timer = probe(session.links, limits.link.pingDeadlineMs, timers, done, true);
   }
 
   private refuseDouble(newcomer: Newcomer): void {

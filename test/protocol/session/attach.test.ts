@@ -300,6 +300,35 @@ test('whoever is never asked what its link is for does not wait for ever', () =>
   assert.equal(closedCodes(world)[1], ['attach-failed']);
 });
 
+test('an old answer that comes behind the question does not make a double of a peer that has begun anew', () => {
+  const { world } = echoing();
+  world.admit({ delay: [30, 30] });
+  // Side 1 asks at 30 ms, side 0 answers at 60, ends the session at 70, and has a faster link: answer and end are in flight.
+  world.timers.run(70);
+  world.nodes[0].slot.close('going-away');
+  world.admit();
+  world.timers.run(1_000);
+  assert.equal(world.nodes[1].alarms, []);
+  assert.equal(linkCounts(world), [1, 1]);
+});
+
+test('a link that is attached while a stranger is looked into saves the session', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  first.wire.silence();
+  const stranger = world.connect();
+  world.nodes[1].slot.linkAdmitted(stranger.links[1]);
+  stranger.links[0].setHandler({ frame: () => undefined });
+  stranger.links[0].send(FRAME.NEW, EMPTY);
+  world.timers.run(1_000);
+  world.admit();
+  world.timers.run(20_000);
+  assert.ok(world.nodes.every(node => !node.events.some(event => event.startsWith('down'))));
+  assert.is(world.nodes[1].alarms.length, 1);
+  assert.is(stranger.links[0].isClosed, true);
+});
+
 test('only so many links wait', () => {
   const { world } = echoing();
   const links = Array.from({ length: 6 }, () => world.connect());
