@@ -38,6 +38,7 @@ import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
 import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
 import { checkDaemon } from './check.js';
 import type { Change } from './config/diff.js';
+import { forkWords } from './keys/fork-words.js';
 import { removeService, removeTunnel, setService, setTunnel } from './config/edit.js';
 import { reloadConfig, type Undo } from './config/reload.js';
 import type { Config, ServiceConfig } from './config/types.js';
@@ -122,12 +123,21 @@ export class Api implements AdminApi {
     return [
       ...alarms,
       ...(own.verdict === 'admitted' ? [] : [`this node: ${own.sentence}`]),
+      ...network.trust.openForks().map(fork => forkWords(network.trust, network.nodeId, fork).sentence),
+      ...this.rotationWarning(),
       ...this.nameWarning(),
       ...(problem === undefined ? [] : [`no link can be dialed: ${problem.message}`]),
       ...tunnels
         .list()
         .flatMap(t => (t.state === 'failed' ? [`tunnel ${t.service}: ${t.problem ?? 'not bound'}`] : [])),
     ];
+  }
+
+  private rotationWarning(): string[] {
+    const { autoRotation, keyring } = this.parts;
+    if (keyring.isNextHere || !autoRotation.isDue) return [];
+    const file = keyring.nextFile ?? 'FILE';
+    return [`the keys of this node have had their time; rotate them with: warren keys rotate --next-key ${file}`];
   }
 
   /** A member keeps the name of its grant, whatever the config says later. */
@@ -405,6 +415,7 @@ export class Api implements AdminApi {
       case 'node':
         return this.applyNode(change);
       case 'limits':
+      case 'keys':
         return () => undefined;
     }
   }

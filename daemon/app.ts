@@ -203,6 +203,7 @@ class App {
     parts.peers.setFixed(parts.config.peers);
     if (parts.config.node.mdns) this.discover();
     this.host.start();
+    parts.autoRotation.start();
     this.renew();
   }
 
@@ -257,6 +258,7 @@ class App {
   async stop(drainMs: number, force: AbortSignal): Promise<void> {
     const { parts } = this;
     parts.state = 'draining';
+    parts.autoRotation.stop();
     parts.log.info('draining', { drainMs, streams: this.openStreams }, 'the daemon is on its way out');
     this.host.stop();
     for (const listener of parts.listeners) await listener.close();

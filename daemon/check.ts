@@ -3,6 +3,7 @@ import { accessSync, constants, statfsSync } from 'node:fs';
 import type { DoctorCheck } from '../protocol/admin/contract.js';
 import { equal } from '../protocol/bytes.js';
 import { nodeIdText } from '../protocol/identity/node-id.js';
+import { forkWords } from './keys/fork-words.js';
 import { permissionProblems } from './home/home.js';
 import { doctorChecks, type DoctorInput } from './observe/doctor.js';
 import { proxyInput } from './observe/proxy-input.js';
@@ -10,7 +11,13 @@ import { boundAddresses, type Parts } from './parts.js';
 
 /** @returns all checks in a fixed order, the good ones too */
 export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]> {
-  return [...doctorChecks(inputOf(parts)), ...grantChecks(parts), ...peerChecks(parts), nextKeyCheck(parts)];
+  return [
+    ...doctorChecks(inputOf(parts)),
+    ...grantChecks(parts),
+    ...forkChecks(parts),
+    ...peerChecks(parts),
+    nextKeyCheck(parts),
+  ];
 }
 
 function inputOf(parts: Parts): DoctorInput {
@@ -120,12 +127,31 @@ function peerChecks(parts: Parts): DoctorCheck[] {
   });
 }
 
+function forkChecks({ network }: Parts): DoctorCheck[] {
+  return network.trust.openForks().map(fork => {
+    const { sentence, hint } = forkWords(network.trust, network.nodeId, fork);
+    return { name: 'key log', state: 'problem', message: sentence, hint };
+  });
+}
+
 /** Both keys in one place: whoever takes the home has the next key too. */
-function nextKeyCheck({ network }: Parts): DoctorCheck {
+function nextKeyCheck({ network, keyring, autoRotation }: Parts): DoctorCheck {
+  const name = 'next key';
+  const file = keyring.nextFile ?? 'FILE';
+  if (!keyring.isNextHere && autoRotation.isDue)
+    return {
+      name,
+      state: 'warning',
+      message: 'the keys of this node have had their time, and the next one lies in a file',
+      hint: `rotate them: warren keys rotate --next-key ${file}`,
+    };
+  if (!keyring.isNextHere) return { name, state: 'ok', message: `the next identity key lies elsewhere: ${file}` };
   return {
-    name: 'next key',
+    name,
     state: network.isAdmin ? 'warning' : 'ok',
     message: 'the next identity key lies in the same home, so it does not protect against a thief of the home',
-    ...(network.isAdmin && { hint: 'guard this home and its backups: this node may admit others to the network' }),
+    ...(network.isAdmin && {
+      hint: 'move it to a file on another medium: warren keys detach-next FILE; this node may admit others to the network',
+    }),
   };
 }

@@ -16,6 +16,7 @@ import type { HomePaths } from './home/paths.js';
 import type { ScryptCost } from './home/sealed.js';
 import type { StateFiles } from './home/statefile.js';
 import type { Keyring } from './keys/keyring.js';
+import { AutoRotation } from './keys/auto-rotation.js';
 import { FileVault } from './keys/next-key-vault.js';
 import { Rotations } from './keys/rotations.js';
 import { errorFields, type Log } from './observe/log.js';
@@ -42,6 +43,7 @@ export interface Parts {
   readonly configFile: ConfigFile;
   readonly keyring: Keyring;
   readonly rotations: Rotations;
+  readonly autoRotation: AutoRotation;
   readonly network: Network;
   readonly peers: Peers;
   readonly mesh: PeerMesh;
@@ -185,6 +187,16 @@ export function assemble(given: Ingredients): Parts {
     log,
     onRotated: publish,
   });
+  const autoRotation = new AutoRotation({
+    timers,
+    every: () => parts.config.keys.rotateMs,
+    head: () => given.keyring.head,
+    canRotate: () => given.keyring.isNextHere,
+    rotate: async () => void (await rotations.rotate({ reason: 'routine' })),
+    remind: () =>
+      log.warn('rotation-due', { file: given.keyring.nextFile }, 'the keys of this node have had their time'),
+    onFailed: error => log.error('rotation-failed', errorFields(error), 'the keys could not be rotated'),
+  });
   const replay = new ReplayGuard(timers);
   const relay: Relay = new Relay({
     peers: new PeersView(network, () => peers),
@@ -224,6 +236,7 @@ export function assemble(given: Ingredients): Parts {
     configFile: given.configFile,
     keyring: given.keyring,
     rotations,
+    autoRotation,
     network,
     peers,
     mesh,

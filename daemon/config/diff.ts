@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { foldName } from '../../protocol/identity/names.js';
 import { showProxySetting } from '../transport/proxy-choice.js';
 import type { Limits } from './limits.js';
-import type { Config, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
+import type { Config, KeysConfig, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
 
 interface Told {
   /** one sentence for the operator */
@@ -33,6 +33,7 @@ export type Change =
   | EntryChange<'tunnel', TunnelConfig>
   | KeyChange<'node', NodeConfig>
   | KeyChange<'limits', Limits>
+  | KeyChange<'keys', KeysConfig>
   | (Told & { readonly area: 'peers'; readonly before: readonly string[]; readonly after: readonly string[] });
 
 /** Keys of `node` that a running daemon takes over; the others need a restart, and so do all limits. */
@@ -42,6 +43,7 @@ const LIVE_NODE_KEYS: ReadonlySet<keyof NodeConfig> = new Set(['advertise', 'pro
 export function diffConfig(before: Config, after: Config): readonly Change[] {
   const changes = [
     ...nodeChanges(before.node, after.node),
+    ...keyChanges(before.keys, after.keys),
     ...limitChanges(before.limits, after.limits),
     ...peerChanges(before.peers, after.peers),
     ...entryChanges('service', before.services, after.services),
@@ -84,6 +86,18 @@ function nodeChanges(before: NodeConfig, after: NodeConfig): Change[] {
       sentence: `node.${key} is now ${key === 'proxy' ? toldProxy(before.proxy, after.proxy) : told(after[key])}`,
     };
   });
+}
+
+/** Looked at again whenever it matters. */
+function keyChanges(before: KeysConfig, after: KeysConfig): Change[] {
+  return keysOf(before, after).map(key => ({
+    area: 'keys',
+    key,
+    before: before[key],
+    after: after[key],
+    sentence: after[key] === undefined ? 'keys.rotate removed: keys are rotated by hand' : 'keys.rotate changed',
+    restart: false,
+  }));
 }
 
 function limitChanges(before: Limits, after: Limits): Change[] {

@@ -22,7 +22,7 @@ import { parseAddress, parseListen, parseTarget, parseTunnelListen } from '../tr
 import { checkProxySetting } from '../transport/proxy-choice.js';
 import { DEFAULT_LIMITS, LIMIT_RULES, parseLimit, type LimitName, type Limits } from './limits.js';
 import { didYouMean } from './suggest.js';
-import type { Config, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
+import type { Config, KeysConfig, NodeConfig, ServiceConfig, TunnelConfig } from './types.js';
 
 export type Path = readonly (string | number)[];
 
@@ -46,13 +46,14 @@ export const DEFAULT_TUNNEL_LISTEN: readonly string[] = ['127.0.0.1:0'];
 const MAX_TUNNELS = 1024;
 const DEFAULT_LINKS = LINK_LIMITS.session.links;
 
-const SECTIONS = ['node', 'services', 'tunnels', 'peers', 'limits'] as const;
+const SECTIONS = ['node', 'keys', 'services', 'tunnels', 'peers', 'limits'] as const;
 
 /** @param value the parsed file, maps as Map. @throws ConfigProblem */
 export function checkConfig(value: unknown): Config {
   const top = section(value, [], SECTIONS);
   return {
     node: checkNode(top.get('node')),
+    keys: checkKeys(top.get('keys')),
     services: checkEntries(top.get('services'), 'services', MAX_SERVICES, checkService),
     tunnels: checkEntries(top.get('tunnels'), 'tunnels', MAX_TUNNELS, checkTunnel),
     peers: checkValue(listOf(addressText), top.get('peers') ?? [], ['peers']),
@@ -171,6 +172,28 @@ function checkNode(value: unknown): NodeConfig {
     suite: fields.suite,
     logLevel: fields.logLevel ?? 'info',
   };
+}
+
+const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const ROTATE_MIN_MS = HOUR_MS;
+const ROTATE_MAX_MS = 3_650 * DAY_MS;
+const ROTATE_WORDS = 'must be a time from 1h to 3650d\nwrite it like 30d; leave it out to rotate by hand only';
+
+const keysFields = {
+  rotate: v.optional(
+    v.pipe(
+      v.string(ROTATE_WORDS),
+      v.regex(/^[1-9]\d{0,4}[hd]$/, ROTATE_WORDS),
+      v.transform(text => Number.parseInt(text, 10) * (text.endsWith('d') ? DAY_MS : HOUR_MS)),
+      v.minValue(ROTATE_MIN_MS, ROTATE_WORDS),
+      v.maxValue(ROTATE_MAX_MS, ROTATE_WORDS),
+    ),
+  ),
+};
+
+function checkKeys(value: unknown): KeysConfig {
+  return { rotateMs: checkFields(v.object(keysFields), value, ['keys']).rotate };
 }
 
 function checkService(value: unknown, path: Path): ServiceConfig {

@@ -40,8 +40,14 @@ export interface TunnelConfig {
   readonly listen: readonly string[];
 }
 
+export interface KeysConfig {
+  /** how long this node's keys are used before they are rotated, ms; undefined: until somebody rotates them */
+  readonly rotateMs: number | undefined;
+}
+
 export interface Config {
   readonly node: NodeConfig;
+  readonly keys: KeysConfig;
   /** by name, in the file's order; names are unique without regard to case */
   readonly services: ReadonlyMap<string, ServiceConfig>;
   /** by service name */
