@@ -34,8 +34,14 @@ import { NodeTimers } from './transport/timers.js';
 
 /** Grants are looked at this often, ms: those to renew, and those that are over. */
 const RENEWAL_MS = 10 * 60_000;
-/** CLOSE frames get this long to leave when the daemon stops, ms. */
+/** RESET and CLOSE frames get this long to leave when the daemon stops, ms. */
 const FAREWELL_MS = 500;
+/**
+ * Streams that peers have opened before they could know better are refused in order, so that they are opened elsewhere:
+ * for so long at least after the goaway, ms, plus twice the longest round trip, and at most for so long.
+ */
+const LATE_OPENS_LEAST_MS = 100;
+const LATE_OPENS_MOST_MS = 2_000;
 
 export interface BuildOptions {
   /** opened and locked by the caller */
@@ -261,13 +267,17 @@ class App {
     parts.autoRotation.stop();
     parts.log.info('draining', { drainMs, streams: this.openStreams }, 'the daemon is on its way out');
     this.host.stop();
-    for (const listener of parts.listeners) await listener.close();
-    await this.mdns?.stop();
+    // First, so that new streams go elsewhere at once.
     parts.peers.goaway();
     // What runs inside is resumed elsewhere, or when this node is back: waiting would help nobody.
     parts.relay.stop();
+    const unannounced = this.mdns?.stop();
     await this.drain(drainMs, force);
     this.cut('draining');
+    await this.until(() => parts.peers.serviceStreams === 0, FAREWELL_MS);
+    // Not earlier: a link that is lost while streams end must be able to come back.
+    for (const listener of parts.listeners) await listener.close();
+    await unannounced;
     parts.peers.stop('going-away');
     await this.until(() => parts.peers.linkCount === 0, FAREWELL_MS);
     parts.network.close();
@@ -281,10 +291,21 @@ class App {
 
   private async drain(drainMs: number, force: AbortSignal): Promise<void> {
     const { exposed, tunnels, connections } = this.parts;
-    const done = Promise.all([exposed.drain(), tunnels.drain(), connections.drain()]);
+    const ended = Promise.all([exposed.drain(), tunnels.drain(), connections.drain(), sleep(this.lateOpensMs())]);
     if (force.aborted) return;
     const forced = new Promise<void>(resolve => force.addEventListener('abort', () => resolve(), { once: true }));
-    await Promise.race([done, forced, sleep(drainMs)]);
+    const late = Promise.race([forced, sleep(drainMs)]).then(() => true);
+    if ((await Promise.race([ended, late])) === true) return;
+    // The last bytes have left the services, but not yet reached the peers.
+    let isLate = false;
+    void late.then(() => (isLate = true));
+    await this.until(() => isLate || this.parts.peers.serviceStreams === 0, drainMs);
+  }
+
+  private lateOpensMs(): number {
+    const { peers } = this.parts;
+    if (peers.linkCount === 0) return 0;
+    return Math.min(LATE_OPENS_LEAST_MS + 2 * peers.longestRttMs, LATE_OPENS_MOST_MS);
   }
 
   private cut(code: Code): void {

@@ -71,7 +71,9 @@ export function tunnelTable(context: Context, list: readonly TunnelInfo[], inden
 }
 
 function stateCell({ colour }: Context, tunnel: TunnelInfo): Cell {
-  const paint = { listening: colour.green, waiting: colour.yellow, failed: colour.red }[tunnel.state];
+  const paint = { listening: colour.green, unreachable: colour.red, waiting: colour.yellow, failed: colour.red }[
+    tunnel.state
+  ];
   return { text: tunnel.state, paint };
 }
 

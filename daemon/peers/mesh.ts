@@ -57,7 +57,7 @@ export class PeerMesh implements Mesh {
     const remote = (this.index().get(key) ?? []).map(({ node, nodeId, name }) => ({
       node,
       name,
-      reachable: peers.get(nodeId)?.connected === true,
+      reachable: peers.get(nodeId)?.takesStreams === true,
       openStreams: this.counts.get(`${nodeId}/${key}`) ?? 0,
       local: false,
     }));
@@ -93,7 +93,7 @@ export class PeerMesh implements Mesh {
       .map(member => {
         const nodeId = nodeIdText(member.node);
         const services = network.trust.record(member.node)?.services ?? [];
-        const reachable = peers.get(nodeId)?.connected === true;
+        const reachable = peers.get(nodeId)?.takesStreams === true;
         return { node: member.node, nodeId, name: network.nameOf(member.node), reachable, services };
       });
   }

@@ -47,6 +47,11 @@ export class Peer {
     return [...this.links].reduce((sum, { link }) => sum + link.rekeys, this.rekeysBefore);
   }
 
+  /** It can be reached, and has not said that it is on its way out. */
+  get takesStreams(): boolean {
+    return this.connected && this.slot.session?.isPeerLeaving !== true;
+  }
+
   state(removed: boolean): PeerState {
     if (removed) return 'denied';
     if (this.connected) return 'connected';

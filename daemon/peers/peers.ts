@@ -407,6 +407,17 @@ export class Peers {
     for (const { link } of peer.links) link.close(code, sentence);
   }
 
+  /** Streams of services that have not ended, or have something left to tell. */
+  get serviceStreams(): number {
+    return this.all().reduce((sum, peer) => sum + (peer.slot.session?.serviceStreams ?? 0), 0);
+  }
+
+  /** The longest round trip to a peer that is connected, ms; 0 when none is. */
+  get longestRttMs(): number {
+    const links = this.all().flatMap(peer => [...peer.links]);
+    return links.reduce((longest, { link }) => Math.max(longest, link.rttMs ?? 0), 0);
+  }
+
   /** Tells every peer that no new stream is wanted here. */
   goaway(): void {
     for (const peer of this.peers.values()) peer.slot.goaway('draining');

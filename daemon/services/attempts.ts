@@ -17,8 +17,18 @@ export interface AttemptsOptions {
   readonly balancer: Balancer;
 }
 
-/** Answers by which an instance says that it will not serve this stream, though another one may. */
-const TRY_ANOTHER: ReadonlySet<Code> = new Set<Code>(['no-service', 'denied', 'refused', 'limit', 'draining']);
+/** Why an instance does not serve this stream, though another one may: its answers, and ends of the session with it. */
+const TRY_ANOTHER: ReadonlySet<Code> = new Set<Code>([
+  'no-service',
+  'denied',
+  'refused',
+  'limit',
+  'draining',
+  'going-away',
+  'peer-restarted',
+  'grace-over',
+  'removed',
+]);
 
 export class Attempts {
   /** why the last instance did not serve */

@@ -14,7 +14,7 @@ import { MAX_CONNECTIONS_PER_TUNNEL } from './limits.js';
 import { bindListener, type LocalListener } from './listener.js';
 import type { Answerer } from './local-stream.js';
 import type { LogPauses } from './log-pauses.js';
-import { METADATA_SOURCE, type Mesh, type OpenRequest } from './mesh.js';
+import { METADATA_SOURCE, type Instance, type Mesh, type OpenRequest } from './mesh.js';
 import { serviceKey } from './names.js';
 import { cutSocket, peerAddress, type SocketCount } from './sockets.js';
 import { Splice, type SpliceResult } from './splice.js';
@@ -188,7 +188,7 @@ export class Tunnel {
   }
 
   info(): TunnelInfo {
-    const instances = this.options.mesh.instances(this.service).length;
+    const instances = this.options.mesh.instances(this.service);
     let { bytesSent, bytesReceived } = this;
     for (const splice of this.connections) {
       bytesSent += splice.bytesSent;
@@ -198,7 +198,7 @@ export class Tunnel {
       service: this.service,
       listen: this.where,
       state: this.state(instances),
-      instances,
+      instances: instances.length,
       openStreams: this.connections.size,
       totalStreams: this.total,
       denied: this.denied,
@@ -209,9 +209,10 @@ export class Tunnel {
     };
   }
 
-  private state(instances: number): TunnelState {
+  private state(instances: readonly Instance[]): TunnelState {
     if (this.problem !== undefined) return 'failed';
-    return instances === 0 ? 'waiting' : 'listening';
+    if (instances.length === 0) return 'waiting';
+    return instances.some(instance => instance.reachable) ? 'listening' : 'unreachable';
   }
 }
 

@@ -153,8 +153,11 @@ export interface ExposedInfo {
   readonly failedStreams: number;
 }
 
-/** listening: open for callers · waiting: nobody exposes the service now · failed: the listener could not be bound */
-export type TunnelState = 'listening' | 'waiting' | 'failed';
+/**
+ * listening: open for callers · unreachable: no node that exposes the service can be reached now · waiting: nobody
+ * exposes it now · failed: the listener could not be bound
+ */
+export type TunnelState = 'listening' | 'unreachable' | 'waiting' | 'failed';
 
 export interface TunnelInfo {
   readonly service: string;

@@ -110,6 +110,13 @@ export class Session implements StreamOwner, LaneOwner {
     return this.streams.size;
   }
 
+  /** The same without those that carry links of others. */
+  get serviceStreams(): number {
+    let count = 0;
+    for (const stream of this.streams.values()) if (!stream.isRelay) count++;
+    return count;
+  }
+
   /** No link carries the session now. */
   get isHeld(): boolean {
     return this.lanes.length === 0 && this.over === undefined;

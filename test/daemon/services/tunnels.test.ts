@@ -98,6 +98,10 @@ test('a waiting tunnel refuses, and works when the service appears', async () =>
   assert.is(lines.filter(line => line.event === 'tunnel-connection-failed').length, 1);
   there.exposed.set('Later', { target: server.target });
   assert.is(tunnels.list()[0]!.state, 'listening');
+  there.reachable = false;
+  assert.is(tunnels.list()[0]!.state, 'unreachable');
+  there.reachable = true;
+  assert.is(tunnels.list()[0]!.state, 'listening');
   assert.is(await ask(listen, 'x'), 's:x');
   tunnels.cut('draining');
   await server.close();
@@ -156,6 +160,8 @@ test('instances take turns, the busier one is spared', async () => {
 test('the next instance is asked when the first certainly did not reach its target, with every byte', async () => {
   const server = await serve(named('good'));
   const refusals: Code[] = ['no-service', 'denied', 'refused', 'limit', 'draining'];
+  // The session with it ended before the open had left this node.
+  refusals.push('going-away', 'peer-restarted', 'grace-over', 'removed');
   for (const code of refusals) {
     const { mesh, tunnels } = lab();
     const bad = mesh.add('bad');
@@ -181,8 +187,10 @@ test('no second instance is asked when the target may have been reached, or for 
     ['refused', true],
     ['target-failed', true],
     ['target-failed', false],
-    ['grace-over', false],
-    ['peer-restarted', false],
+    ['grace-over', true],
+    ['peer-restarted', true],
+    ['going-away', true],
+    ['draining', true],
   ];
   for (const [code, dialed] of cases) {
     const { mesh, tunnels } = lab();
