@@ -6,11 +6,10 @@
 import type { Socket } from 'node:net';
 import type { ClientOptions, RawData, ServerOptions, WebSocket } from 'ws';
 import { concat } from '../../protocol/bytes.js';
-import type { Timer, Timers } from '../../protocol/clock.js';
-import { Inbox } from './inbox.js';
+import type { Timers } from '../../protocol/clock.js';
 import { CLOSED_BY_PEER, CLOSED_HERE, reasonOf } from './reasons.js';
-import { endOf } from './tcp.js';
-import { CLOSE_FLUSH_MS, type Transport } from './transport.js';
+import { SocketTransport } from './socket-transport.js';
+import { CLOSE_FLUSH_MS } from './transport.js';
 
 /** Longest message, in bytes: the last for which the length fits the 16-bit form of RFC 6455 §5.2. */
 export const WS_MESSAGE_MAX = 0xffff;
@@ -45,15 +44,8 @@ export const WS_CLIENT_OPTIONS: ClientOptions = {
   generateMask: mask => void mask.fill(0),
 };
 
-export class WebSocketTransport implements Transport {
+export class WebSocketTransport extends SocketTransport {
   readonly kind = 'websocket';
-  readonly remote: string;
-  readonly local: string | undefined;
-
-  private readonly inbox: Inbox;
-  private drained: () => void = () => undefined;
-  private waiting = false;
-  private flushing: Timer | undefined;
 
   /**
    * @param ws open; made with WS_SERVER_OPTIONS or WS_CLIENT_OPTIONS
@@ -62,20 +54,14 @@ export class WebSocketTransport implements Transport {
   constructor(
     private readonly ws: WebSocket,
     private readonly socket: Socket,
-    private readonly timers: Timers,
+    timers: Timers,
   ) {
-    socket.setNoDelay(true);
-    this.remote = endOf(socket.remoteAddress, socket.remotePort) ?? 'unknown';
-    this.local = endOf(socket.localAddress, socket.localPort);
-    this.inbox = new Inbox(timers, on => (on ? ws.resume() : ws.pause()));
+    super(socket, timers, on => (on ? ws.resume() : ws.pause()));
     ws.pause();
     ws.on('message', (data: RawData, isBinary: boolean) => this.message(data, isBinary));
     // ws would go on with a closing handshake of its own; who breaks the rules gets none.
     ws.on('error', error => this.fail(reasonOf(error)));
-    ws.on('close', () => {
-      this.flushing?.cancel();
-      this.inbox.end(CLOSED_BY_PEER);
-    });
+    ws.on('close', () => this.gone(CLOSED_BY_PEER));
   }
 
   write(chunks: readonly Uint8Array[]): void {
@@ -90,26 +76,6 @@ export class WebSocketTransport implements Transport {
 
   get buffered(): number {
     return this.ws.bufferedAmount;
-  }
-
-  onData(callback: ((chunk: Uint8Array) => void) | undefined): void {
-    this.inbox.onData(callback);
-  }
-
-  onDrain(callback: () => void): void {
-    this.drained = callback;
-  }
-
-  onClose(callback: (why: string) => void): void {
-    this.inbox.onClose(callback);
-  }
-
-  pause(): void {
-    this.inbox.pause();
-  }
-
-  resume(): void {
-    this.inbox.resume();
   }
 
   close(): void {
@@ -134,13 +100,6 @@ export class WebSocketTransport implements Transport {
     if (!isBinary) this.fail('a text message, where only binary ones are allowed');
     else if (Buffer.isBuffer(data) && data.length > 0) this.inbox.push(data);
   }
-
-  /** The kernel has taken a whole batch. */
-  private readonly taken = (error?: Error): void => {
-    if (error || !this.waiting || this.buffered > 0) return;
-    this.waiting = false;
-    if (!this.inbox.isEnded) this.drained();
-  };
 }
 
 /** Cuts and joins so that no message is longer than WS_MESSAGE_MAX and small chunks share one. */
