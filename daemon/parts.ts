@@ -182,6 +182,7 @@ export function assemble(given: Ingredients): Parts {
         addresses: peers.all().flatMap(peer => peers.addressesOf(peer)),
         items: network.trust.items(),
       }),
+      isCommitted: seed => given.keyring.isCommitted(seed),
       ...(given.scryptCost !== undefined && { cost: given.scryptCost }),
     }),
     log,
