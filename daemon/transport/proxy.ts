@@ -20,8 +20,10 @@ import { startTls, type DialTls } from './tls.js';
 export const PROXY_HEADER_MAX = 8 * 1024;
 
 const PROXY_AUTHENTICATION_REQUIRED = 407;
-/** The proxy itself found no way, or not in time (RFC 9110 §15.6.3–5). */
-const NO_WAY_BEHIND: ReadonlySet<number> = new Set([502, 503, 504]);
+/** What some proxies say to wrong credentials. */
+const UNAUTHORIZED = 401;
+/** From here on: the proxy itself found no way, or not in time; not all of them say it with 502 to 504. */
+const SERVER_ERRORS = 500;
 
 const WHERE_CREDENTIALS_GO =
   'Write http://USER:PASSWORD@HOST:PORT into node.proxy of the config, or into HTTPS_PROXY of the daemon.';
@@ -64,7 +66,8 @@ export class ProxyPath {
         return socket;
       }
       socket.destroy();
-      if (status !== PROXY_AUTHENTICATION_REQUIRED) throw this.refused(status);
+      const isLogin = status === PROXY_AUTHENTICATION_REQUIRED || (withCredentials && status === UNAUTHORIZED);
+      if (!isLogin) throw this.refused(status);
       this.judgeChallenge(challenge, withCredentials);
       this.isChallenged = true;
     }
@@ -136,7 +139,7 @@ export class ProxyPath {
   }
 
   private refused(status: number): WarrenError {
-    if (NO_WAY_BEHIND.has(status))
+    if (status >= SERVER_ERRORS)
       return this.noWay(
         `it could not reach ${this.target} (HTTP ${status})`,
         'Check the address, and that the node runs.',

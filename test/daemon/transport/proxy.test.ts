@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type http from 'node:http';
 import https from 'node:https';
 import net from 'node:net';
@@ -9,6 +9,8 @@ import { Scope } from '../../../daemon/transport/scope.js';
 import { parseProxy } from '../../../daemon/transport/proxy-choice.js';
 import { PROXY_HEADER_MAX, ProxyPath } from '../../../daemon/transport/proxy.js';
 import { WarrenError } from '../../../protocol/errors.js';
+import { until } from '../../helpers/hosts.js';
+import { answers } from '../../helpers/servers.js';
 import { startProxy, type TestProxy, type TestProxyOptions } from '../../helpers/proxy.js';
 import { eventually, serve } from '../../helpers/sockets.js';
 import { assert, suite } from '../../helpers/suite.js';
@@ -286,6 +288,43 @@ test(
     await s.close();
   },
   { needs: ['openssl'] },
+);
+
+test(
+  'tinyproxy, with credentials and without',
+  async () => {
+    const spare = await serve(() => undefined);
+    await spare.close();
+    const folder = mkdtempSync(join(tmpdir(), 'warren-tinyproxy-'));
+    const config = join(folder, 'tinyproxy.conf');
+    writeFileSync(
+      config,
+      `Port ${spare.port}\nListen 127.0.0.1\nTimeout 60\nBasicAuth user secret\nLogLevel Critical\n`,
+    );
+    const tinyproxy = spawn('tinyproxy', ['-d', '-c', config], { stdio: 'ignore' });
+    const s = await station();
+    try {
+      await until('it answers', () => answers({ port: spare.port, host: '127.0.0.1' }));
+      for (const address of [s.address, `ws://${s.address}/`]) {
+        const link = await through(spare, address, {}, 'user:secret@');
+        const sink = new Sink((await s.link()).transport);
+        link.transport.write([Buffer.alloc(200_000, 1)]);
+        assert.is((await sink.upTo(200_000)).length, 200_000);
+        link.transport.abort();
+      }
+      assert.match((await failure(through(spare, s.address))).message, /wants a user name and password/);
+      assert.match((await failure(through(spare, s.address, {}, 'user:wrong@'))).message, /does not accept/);
+      const nobody = await serve(() => undefined);
+      await nobody.close();
+      assert.match((await failure(through(spare, nobody.target, {}, 'user:secret@'))).message, /could not reach 127/);
+    } finally {
+      tinyproxy.kill();
+      await new Promise(resolve => tinyproxy.once('exit', resolve));
+      rmSync(folder, { recursive: true });
+      await s.close();
+    }
+  },
+  { needs: ['tinyproxy'] },
 );
 
 test.run();
