@@ -95,6 +95,7 @@ export function peerTable(context: Context, list: readonly PeerInfo[], indent = 
 }
 
 function via(link: LinkInfo): string {
+  if (link.via !== null) return `${link.transport} through ${link.via}`;
   return `${link.transport} ${link.direction === 'dialed' ? 'to' : 'from'} ${link.address}`;
 }
 

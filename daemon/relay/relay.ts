@@ -12,13 +12,14 @@ import { nodeIdText, parseNodeId, type NodeId, type NodeIdText } from '../../pro
 import type { OpenRequest, StreamHandler } from '../../protocol/session/index.js';
 import type { Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
+import type { RelayPaths } from '../peers/relay-paths.js';
 import { openingReports } from '../transport/reports.js';
 import type { NewLink } from '../transport/transport.js';
 import { RelayedArrivals } from './arrivals.js';
 import { dialRelayed } from './dial.js';
 import { Forward, type ForwardLimits, type ForwardState } from './forward.js';
 import { MAX_RELAYED_OPENINGS, MAX_RELAYED_OPENINGS_PER_ORIGIN } from './limits.js';
-import type { RelayPaths, RelayPeers, RelayStream } from './types.js';
+import type { RelayPeers, RelayStream } from './types.js';
 
 export interface RelayOptions {
   readonly peers: RelayPeers;

@@ -1,7 +1,6 @@
-/** What the relay room is given by the others, and what it gives to the room that dials peers. */
-import type { NodeId, NodeIdText } from '../../protocol/identity/node-id.js';
+/** What the relay room is given by the others. */
+import type { NodeIdText } from '../../protocol/identity/node-id.js';
 import type { OpenRequest, Stream, StreamHandler } from '../../protocol/session/index.js';
-import type { NewLink } from '../transport/transport.js';
 
 /** The name under which streams of class relay are opened; services never see them. */
 export const RELAY_SERVICE = 'relay';
@@ -34,12 +33,4 @@ export interface RelayPeers {
   candidates(): readonly Candidate[];
   /** For people. */
   nameOf(node: NodeIdText): string;
-}
-
-/** How a node without a direct path is reached. */
-export interface RelayPaths {
-  /** The relays that are worth asking for a path to `peer`, best first. */
-  viaFor(peer: NodeIdText): readonly NodeIdText[];
-  /** @throws WarrenError `unreachable`, `timeout`, or what the handshake ended with */
-  dial(via: NodeIdText, target: NodeId, signal: AbortSignal): Promise<NewLink>;
 }

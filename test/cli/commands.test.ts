@@ -75,6 +75,8 @@ test('status shows who is connected and how, what is exposed, what is mapped, an
   const { stdout, stderr } = await cli('status');
   assert.match(stdout, /^host-a {2}ready\n/);
   assert.match(stdout, /host-b +bbbbbbbbbbbb… +connected +tcp to 192\.0\.2\.7:7667 +0\.42 ms +3/);
+  assert.match(stdout, /host-d +dddddddddddd… +connected +relay through host-b +31 ms +3/);
+  assert.match(stdout, /relays +2 links of other members now\n/);
   assert.match(stdout, /host-c +cccccccccccc… +down .*connection refused/);
   assert.match(stdout, /payments +127\.0\.0\.1:8080 +1 +12 +2 +0 +tag:gateway/);
   assert.match(stdout, /redis +127\.0\.0\.1:6380 +listening +2 +1 +9 +0 +0 +1\.5 KiB +4\.0 KiB/);

@@ -57,6 +57,13 @@ export const peerC: PeerInfo = {
   problem: 'connection refused',
 };
 
+const peerD: PeerInfo = {
+  ...peerB,
+  name: 'host-d',
+  id: 'dddddddddddddddddddddddddddddddddddddddddddd',
+  links: [{ ...peerB.links[0]!, transport: 'relay', address: `relay:${peerB.id}`, via: 'host-b', rttMs: 31 }],
+};
+
 const exposed = {
   name: 'payments',
   target: '127.0.0.1:8080',
@@ -105,7 +112,7 @@ export const status: Status = {
   advertise: [],
   mdns: false,
   proxy: null,
-  peers: [peerB, peerC],
+  peers: [peerB, peerC, peerD],
   services: [exposed],
   tunnels: [tunnel],
   relay: { on: true, links: 2 },

@@ -6,9 +6,10 @@ import type { OpenRequest, StreamHandler } from '../../../protocol/session/index
 import { RelayedArrivals } from '../../../daemon/relay/arrivals.js';
 import { dialRelayed } from '../../../daemon/relay/dial.js';
 import { RELAY_DIAL_MS } from '../../../daemon/relay/limits.js';
+import { RelayTransport } from '../../../daemon/relay/transport.js';
 import type { RelayStream } from '../../../daemon/relay/types.js';
 import { openingReports } from '../../../daemon/transport/reports.js';
-import type { NewLink } from '../../../daemon/transport/transport.js';
+import { CLOSE_FLUSH_MS, type NewLink } from '../../../daemon/transport/transport.js';
 import { recordingLog } from '../../helpers/fake-mesh.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { VirtualTime } from '../../helpers/virtual-time.js';
@@ -154,6 +155,28 @@ test('the relay takes it back in the middle: told, and over', () => {
   assert.is(arrivals.size, 0);
   assert.equal(lines.map(l => [l.event, l.fields.reason]), [['handshake-failed', 'a link of the relay was lost']]); // prettier-ignore
   assert.is(time.pending, 0);
+});
+
+test('a transport that is closed gives the credit back of what nobody took, and of what still comes', () => {
+  const time = new VirtualTime();
+  const transport = new RelayTransport(RELAY, time);
+  const stream = new PlayedStream();
+  transport.attach(stream);
+  transport.onData(() => undefined);
+  transport.data(new Uint8Array(10));
+  time.settle();
+  assert.is(stream.given, 10);
+  transport.pause();
+  transport.data(new Uint8Array(20));
+  time.settle();
+  assert.is(stream.given, 10, 'what is held back keeps its credit');
+  transport.close();
+  assert.equal([stream.given, stream.ended], [30, true]);
+  transport.data(new Uint8Array(5));
+  assert.is(stream.given, 35);
+  assert.is(stream.resetWith, undefined);
+  time.advance(CLOSE_FLUSH_MS);
+  assert.is(stream.resetWith, 'cancelled', 'the other side did not end in time');
 });
 
 function dialing(signal = new AbortController().signal) {
