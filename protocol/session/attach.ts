@@ -42,6 +42,8 @@ class Newcomer implements LinkHandler {
   dead: readonly Link[] = [];
   aged: Link | undefined;
   timer: Timer | undefined;
+  /** Deciding side: others wait behind it. */
+  hurry: Timer | undefined;
   private hasVerdict = false;
 
   constructor(
@@ -99,6 +101,7 @@ export class SessionSlot {
     this.newcomers.push(newcomer);
     if (!this.isDecider) newcomer.timer = this.patience(newcomer);
     link.setHandler(newcomer);
+    if (this.busy !== undefined) this.hurry(this.busy);
     this.next();
   }
 
@@ -131,6 +134,7 @@ export class SessionSlot {
 
   left(newcomer: Newcomer): void {
     newcomer.timer?.cancel();
+    newcomer.hurry?.cancel();
     this.newcomers = this.newcomers.filter(n => n !== newcomer);
     if (this.busy !== newcomer) return;
     this.busy = undefined;
@@ -147,6 +151,7 @@ export class SessionSlot {
   private attach(newcomer: Newcomer, session: Session, isNew: boolean): void {
     this.newcomers = this.newcomers.filter(n => n !== newcomer);
     newcomer.timer?.cancel();
+    newcomer.hurry?.cancel();
     if (this.busy === newcomer) this.busy = undefined;
     session.attach(newcomer.link, isNew);
     for (const link of newcomer.dead) link.close('replaced');
@@ -244,6 +249,18 @@ export class SessionSlot {
       newcomer.dead = dead;
       if (session.isOver) this.decide(newcomer);
       else this.ask(newcomer, alike.length - dead.length < wanted ? 'attach' : 'check');
+    });
+  }
+
+  /** Others wait behind the newcomer that is being decided on: a link that has died must not keep them. */
+  private hurry(busy: Newcomer): void {
+    if (busy.hurry !== undefined) return;
+    const { timers, limits } = this.options;
+    let isHeard = false;
+    busy.link.ping(ms => (isHeard = ms !== undefined));
+    busy.hurry = timers.after(limits.session.probeMs, () => {
+      busy.hurry = undefined;
+      if (!isHeard) busy.link.close('attach-failed', 'silent while others wait');
     });
   }
 

@@ -488,6 +488,21 @@ test('links attached right behind each other, the later one faster: both stay', 
   assert.equal(closedCodes(world), [[], []]);
 });
 
+test('a newcomer that has died does not keep the ones behind it waiting', () => {
+  const { world } = echoing();
+  const first = world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  first.wire.cut();
+  world.timers.run(50);
+  const dead = world.connect({ delay: [5, 5] });
+  dead.wire.silence();
+  for (const side of [1, 0] as const) world.nodes[side].slot.linkAdmitted(dead.links[side]);
+  world.timers.run(100);
+  world.admit({ delay: [5, 5] });
+  world.timers.run(1_100);
+  assert.equal(linkCounts(world), [1, 1]);
+});
+
 test('no answer to an attach: the link is given up and the next one tried', () => {
   const { world } = echoing();
   const mute = world.connect();
