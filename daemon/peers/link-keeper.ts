@@ -1,8 +1,8 @@
 /**
  * Keeps the links of one peer up, so that its streams never notice.
  *
- * - No link: both sides dial. Too few: the side that dialed one of those present adds to them; a peer that wants fewer
- *   says `surplus` and is left alone for a while.
+ * - No link: both sides dial. Too few: the side that dialed one of those present adds to them, the other one if that does
+ *   not help; a peer that wants fewer says `surplus` and is left alone for a while.
  * - Streams wait, or no link is sound: a round of dials every second beside those that hang (dial-loop.ts).
  * - No sound direct link for a second: paths through other members are tried too, and direct dialing goes on.
  * - Links that have become old are replaced one by one (link-age.ts).
@@ -29,6 +29,8 @@ export const RELAY_EVERY_MS = 2_000;
 export const COMING_MS = 1_000;
 /** Before links are added, ms: the peer may be dialing just now. */
 export const TOP_UP_MS = 400;
+/** The side that dialed none of the present links adds to them only after so long, ms: the other may not know yet. */
+export const LATE_TOP_UP_MS = 3_000;
 /** A peer that wants no more links is asked again after so long, ms. */
 export const SURPLUS_PAUSE_MS = 60_000;
 /** An address whose link got into trouble comes last for so long, ms. */
@@ -69,6 +71,9 @@ export class LinkKeeper {
   /** what links there were when the peer found them enough, and how long that is believed */
   private enough: { readonly links: string; readonly until: number } | undefined;
   private topUp: Timer | undefined;
+  private lateTopUp: Timer | undefined;
+  /** ms, monotonic: since when there have been too few links */
+  private shortSince: number | undefined;
   private askAgain: Timer | undefined;
   private relayTimer: Timer | undefined;
   /** ms, monotonic: since when no direct link has been sound */
@@ -191,6 +196,7 @@ export class LinkKeeper {
     this.direct.stop();
     this.relayed?.stop();
     this.topUp?.cancel();
+    this.lateTopUp?.cancel();
     this.askAgain?.cancel();
     this.relayTimer?.cancel();
     for (const age of this.ages.values()) age.stop();
@@ -224,7 +230,12 @@ export class LinkKeeper {
     if (sound === 0) return coming === 0;
     if (sound + coming >= this.options.limits.session.links || this.isEnough()) return false;
     // Whoever dialed one of the links that are there adds to them; else both would.
-    return this.attachedLinks(false).some(({ direction }) => direction === 'dialed');
+    const hasDialed = this.attachedLinks(false).some(({ direction }) => direction === 'dialed');
+    return hasDialed || this.hasWaited(this.shortSince, LATE_TOP_UP_MS);
+  }
+
+  private hasWaited(since: number | undefined, ms: number): boolean {
+    return since !== undefined && this.options.timers.monotonic() - since >= ms;
   }
 
   /** Changes when a link comes, goes, or gets into trouble. */
@@ -250,8 +261,7 @@ export class LinkKeeper {
   }
 
   private wantsRelayed(): boolean {
-    if (!this.options.mayDial() || this.soundlessSince === undefined) return false;
-    if (this.options.timers.monotonic() - this.soundlessSince < RELAY_AFTER_MS) return false;
+    if (!this.options.mayDial() || !this.hasWaited(this.soundlessSince, RELAY_AFTER_MS)) return false;
     return this.attachedLinks(true).length + this.coming(true) === 0;
   }
 
@@ -264,6 +274,7 @@ export class LinkKeeper {
   private review(): void {
     if (this.stopped) return;
     if (this.enough?.links !== this.present) this.enough = undefined;
+    this.noteShortage();
     this.direct.rest();
     this.relayed?.rest();
     if (this.relayed === undefined) return;
@@ -273,6 +284,17 @@ export class LinkKeeper {
     } else if (this.soundlessSince === undefined) {
       this.soundlessSince = this.options.timers.monotonic();
       this.relayTimer = this.options.timers.after(RELAY_AFTER_MS, () => this.relayed?.wake());
+    }
+  }
+
+  private noteShortage(): void {
+    const { timers, limits } = this.options;
+    if (this.sound >= limits.session.links) {
+      this.shortSince = undefined;
+      this.lateTopUp?.cancel();
+    } else if (this.shortSince === undefined) {
+      this.shortSince = timers.monotonic();
+      this.lateTopUp = timers.after(LATE_TOP_UP_MS, () => this.direct.nudge());
     }
   }
 

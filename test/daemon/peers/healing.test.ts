@@ -2,20 +2,20 @@
  * How soon a cut is healed, in virtual time: the real rooms from the handshake to the streams, over a network that
  * resets, keeps silent, refuses and changes addresses.
  */
-import { DEFAULT_LIMITS } from '../../../protocol/limits.js';
 import { assert, full, seed, suite } from '../../helpers/suite.js';
-import { EVERY_MS, Scene } from './scene.js';
+import { DEAD_AFTER_MS, Scene } from './scene.js';
 
 const test = suite('healing');
 
 /** After the path is back, or after the ping deadline of the links that were silent, ms. */
 const HEALED_MS = 2_000;
-const CUTS = full(160, 3_000);
+/**
+ * The node that stays sees silence when the other one changes its address. A link that came up just before may keep the
+ * place of the next one until its ping deadline: so many of the address changes may take until then.
+ */
+const RARE = 1 / 20;
+const CUTS = full(120, 3_000);
 const CUTS_EACH = 40;
-
-/** With data on its way, a silent link is dead so long after it fell silent, ms. */
-const { pingSilentMs, pingDeadlineMs, tickMs } = DEFAULT_LIMITS.link;
-const DEAD_AFTER_MS = pingSilentMs + pingDeadlineMs + 2 * tickMs + EVERY_MS;
 
 const KINDS = ['reset', 'half reset', 'silence', 'address change'] as const;
 type Kind = (typeof KINDS)[number];
@@ -47,6 +47,8 @@ async function cut(scene: Scene, kind: Kind): Promise<Cut> {
 }
 
 interface Worst {
+  cuts: number;
+  late: number;
   afterBack: number;
   afterDeadline: number;
   links: number;
@@ -55,7 +57,7 @@ interface Worst {
 async function cuts(label: string, count: number, dead: readonly string[], worst: Map<Kind, Worst>): Promise<number> {
   const scene = await Scene.make(label, [{ links: 2 }, { links: 2 }]);
   const { dice } = scene;
-  scene.begin(...dead);
+  scene.begin(dead);
   assert.ok(await scene.until(() => scene.hasLinks(2), 5_000), `${label}: no two links: ${String(scene.sound)}`);
   scene.echo.start(scene.nodes[0].session!);
   for (let i = 0; i < count; i++) {
@@ -68,13 +70,17 @@ async function cuts(label: string, count: number, dead: readonly string[], worst
     assert.equal(scene.complaints, [], name);
     const isFull = await scene.until(() => scene.hasLinks(2), 60_000);
     assert.ok(isFull, `${name}: ${String(scene.sound)} links`);
-    const so = worst.get(kind) ?? { afterBack: 0, afterDeadline: 0, links: 0 };
+    const so = worst.get(kind) ?? { cuts: 0, late: 0, afterBack: 0, afterDeadline: 0, links: 0 };
+    const isLate = healed - from > HEALED_MS;
     worst.set(kind, {
+      cuts: so.cuts + 1,
+      late: so.late + Number(isLate),
       afterBack: Math.max(so.afterBack, healed - back),
       afterDeadline: Math.max(so.afterDeadline, healed - from),
       links: Math.max(so.links, scene.now - from),
     });
-    assert.ok(healed - from <= HEALED_MS, `${name}: healed ${Math.round(healed - from)} ms after it could be`);
+    const bound = kind === 'address change' ? DEAD_AFTER_MS + HEALED_MS : HEALED_MS;
+    assert.ok(healed - from <= bound, `${name}: healed ${Math.round(healed - from)} ms after it could be`);
   }
   const dials = scene.net.dials;
   scene.stop();
@@ -93,11 +99,12 @@ test(
     }
     console.log(`note: ${CUTS} cuts, ${(dials / CUTS).toFixed(1)} dials for each; the slowest, in virtual ms:`);
     for (const kind of KINDS) {
-      const { afterBack, afterDeadline, links } = worst.get(kind)!;
+      const { afterBack, afterDeadline, links, cuts: all, late } = worst.get(kind)!;
       const [back, deadline, both] = [afterBack, afterDeadline, links].map(ms => Math.round(ms));
       console.log(
         `note: ${kind}: ${back} after the path was back, ${deadline} after it could be; 2 links after ${both}`,
       );
+      assert.ok(late <= 1 + RARE * all, `${kind}: ${late} of ${all} healed late`);
     }
   },
   { deadline: full(120_000, 1_200_000) },

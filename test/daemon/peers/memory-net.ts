@@ -181,6 +181,7 @@ export class MemoryTransport implements Transport {
       this.rto = FIRST_RTO_MS;
       this.stuckSince = undefined;
       timers.after(delayMs, () => this.other.arrived(bytes, isLast));
+      if (isLast) this.fail('closed by this side');
     } else if (state === 'refusing') {
       timers.after(1, () => this.fail('connection reset by the other side'));
     } else {
@@ -202,7 +203,7 @@ export class MemoryTransport implements Transport {
       return;
     }
     for (const chunk of bytes) this.inbox.push(chunk);
-    if (isLast) this.inbox.end('closed by the other side');
+    if (isLast) this.fail('closed by the other side');
   }
 
   onData(callback: ((chunk: Uint8Array) => void) | undefined): void {

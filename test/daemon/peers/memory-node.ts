@@ -19,7 +19,7 @@ import { openHome } from '../../../daemon/home/home.js';
 import { saveKeys } from '../../../daemon/home/keyfile.js';
 import { StateFiles } from '../../../daemon/home/statefile.js';
 import { Keyring } from '../../../daemon/keys/keyring.js';
-import { LINK_MS } from '../../../daemon/peers/link-age.js';
+import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
 import { Peers } from '../../../daemon/peers/peers.js';
@@ -40,7 +40,10 @@ type Wish = Pick<DialOptions, 'context' | 'psk' | 'suite' | 'expect' | 'signal' 
 
 export interface NodeWish {
   readonly links: number;
+  /** paths through another member are there too */
   readonly relay?: boolean;
+  /** how long a link lives before its replacement, ms */
+  readonly linkMs?: number;
 }
 
 export class MemoryNode {
@@ -71,7 +74,8 @@ export class MemoryNode {
     const made = createInception(this.primitives, { now: timers.now() });
     const log = memoryLog(this.lines);
     const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
-    const limits = limitsWith({ session: { links: wish.links } });
+    const linkMs = wish.linkMs ?? LINK_MS;
+    const limits = limitsWith({ session: { links: wish.links, replaceAfterMs: REPLACEABLE * linkMs } });
     const paths = openHome(this.root);
     this.keyring = new Keyring({
       primitives: this.primitives,
@@ -109,7 +113,7 @@ export class MemoryNode {
       log,
       limits,
       budget: new ProcessBudget(limits),
-      linkMs: LINK_MS,
+      linkMs,
       suite: () => 'AESGCM',
       isRemoved: () => false,
       onStream: stream => this.onStream(stream),
@@ -152,7 +156,7 @@ export class MemoryNode {
   }
 
   /** Tells the others where this node is. @param more addresses that lead nowhere */
-  publish(...more: readonly string[]): void {
+  publish(more: readonly string[] = []): void {
     const own = [...this.host.addresses].map(address => `${address}:${PORT}`);
     this.network.authority.publish({ services: [], addresses: [...more, ...own] });
   }

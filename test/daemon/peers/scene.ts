@@ -1,4 +1,5 @@
 /** Two nodes on a MemoryNet with a stream that never rests, so that a test sees what users would notice. */
+import { DEFAULT_LIMITS } from '../../../protocol/limits.js';
 import type { Session, Stream, StreamHandler } from '../../../protocol/session/index.js';
 import { Dice, VirtualTimers } from '../../protocol/session/virtual.js';
 import { HOST_POLL_MS } from '../../../daemon/host-addresses.js';
@@ -6,7 +7,12 @@ import { MemoryNet } from './memory-net.js';
 import { MemoryNode, type NodeWish } from './memory-node.js';
 
 /** A message leaves so often, ms. */
-export const EVERY_MS = 50;
+const EVERY_MS = 50;
+
+/** With data on its way, a silent link is dead so long after it fell silent, ms. */
+const { pingSilentMs, pingDeadlineMs, tickMs } = DEFAULT_LIMITS.link;
+export const DEAD_AFTER_MS = pingSilentMs + pingDeadlineMs + 2 * tickMs + EVERY_MS;
+
 const MESSAGE_BYTES = 4;
 
 /** Messages of one stream that the other end sends back, each checked and timed. */
@@ -96,10 +102,15 @@ export class Scene {
     return scene;
   }
 
-  /** Both know where the other one is, and begin. @param dead addresses that lead nowhere, told by both */
-  begin(...dead: readonly string[]): void {
+  /**
+   * Both know where the other one is, and begin.
+   * @param dead addresses that lead nowhere, told by both
+   * @param isOneSided the second node tells of no address, so that it alone dials
+   */
+  begin(dead: readonly string[] = [], isOneSided = false): void {
     const [a, b] = this.nodes;
-    for (const node of [a, b]) node.publish(...dead);
+    a.publish(dead);
+    if (!isOneSided) b.publish(dead);
     const items = [...a.network.trust.items(), ...b.network.trust.items()];
     for (const node of [a, b]) {
       node.network.learn(items, undefined);
@@ -134,6 +145,11 @@ export class Scene {
   /** Links that carry the session, as each side counts them. */
   get sound(): readonly number[] {
     return this.nodes.map(node => node.session?.sound ?? 0);
+  }
+
+  /** Of the first node, those that carry the session. */
+  get linkIds(): readonly number[] {
+    return (this.nodes[0].session?.links ?? []).map(({ id }) => id).sort((x, y) => x - y);
   }
 
   hasLinks(links: number): boolean {
