@@ -2,12 +2,15 @@
 import { accessSync, constants, statfsSync } from 'node:fs';
 import type { DoctorCheck } from '../protocol/admin/contract.js';
 import { equal } from '../protocol/bytes.js';
-import { nodeIdText } from '../protocol/identity/node-id.js';
+import { nodeIdText, parseNodeId } from '../protocol/identity/node-id.js';
 import { forkWords } from './keys/fork-words.js';
 import { permissionProblems } from './home/home.js';
 import { doctorChecks, type DoctorInput } from './observe/doctor.js';
 import { proxyInput } from './observe/proxy-input.js';
 import { boundAddresses, type Parts } from './parts.js';
+import type { Network } from './peers/network.js';
+import type { Peer } from './peers/peer.js';
+import { relayOf } from './transport/address.js';
 
 /** @returns all checks in a fixed order, the good ones too */
 export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]> {
@@ -16,6 +19,7 @@ export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]>
     ...grantChecks(parts),
     ...forkChecks(parts),
     ...peerChecks(parts),
+    ...relayChecks(parts),
     nextKeyCheck(parts),
   ];
 }
@@ -92,6 +96,21 @@ function grantChecks({ network }: Parts): DoctorCheck[] {
   return [{ name: 'grant', state: 'problem', message: judgement.sentence, hint }];
 }
 
+function relayChecks({ relay, config }: Parts): DoctorCheck[] {
+  if (!config.node.relay) return [];
+  const { relaying } = relay;
+  const message = `this node relays: ${relaying} ${relaying === 1 ? 'link' : 'links'} of other members run through it`;
+  return [{ name: 'relay', state: 'ok', message }];
+}
+
+/** Who is reached only by way of others is named with them. */
+function howConnected({ links }: Peer, network: Network): string {
+  const relays = [...links].map(({ address }) => relayOf(address));
+  if (relays.length === 0 || relays.includes(undefined)) return 'connected';
+  const names = [...new Set(relays)].map(id => network.nameOf(parseNodeId(id!)!));
+  return `connected, through ${names.join(' and ')}`;
+}
+
 function peerChecks(parts: Parts): DoctorCheck[] {
   const { network, peers } = parts;
   const isOutboundOnly = boundAddresses(parts).length === 0;
@@ -101,7 +120,7 @@ function peerChecks(parts: Parts): DoctorCheck[] {
   return others.map(member => {
     const name = `peer ${network.nameOf(member.node)}`;
     const peer = peers.get(nodeIdText(member.node));
-    if (peer?.connected === true) return { name, state: 'ok', message: 'connected' };
+    if (peer?.connected === true) return { name, state: 'ok', message: howConnected(peer, network) };
     const addresses = peer === undefined ? [] : peers.addressesOf(peer);
     if (addresses.length === 0 && isOutboundOnly)
       return {

@@ -3,6 +3,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import type { OpenRequest } from '../../../protocol/session/index.js';
 import type { Code } from '../../../protocol/codes.js';
 import { nodeIdText } from '../../../protocol/identity/node-id.js';
+import { checkDaemon } from '../../../daemon/check.js';
 import { join } from '../../../daemon/peers/join.js';
 import { dialText, readAll, serve } from '../../helpers/sockets.js';
 import { until } from '../../helpers/hosts.js';
@@ -77,6 +78,17 @@ test('a service of one is used from the other, through the relay', async () => {
   assert.equal([link!.transport.kind, link!.address, link!.link.rank], ['relay', `relay:${idOf(b)}`, 1]);
   assert.ok(b.relay.relaying >= 1);
   assert.ok(b.relay.totals.bytes > 2 * bytes.length);
+  const told = (await checkDaemon(c)).find(check => check.name === 'peer a');
+  assert.equal(told, { name: 'peer a', state: 'ok', message: 'connected, through b' });
+  const { node } = b.config;
+  const relay = (await checkDaemon({ ...b, config: { ...b.config, node: { ...node, relay: true } } })).find(
+    check => check.name === 'relay',
+  );
+  assert.match(relay?.message ?? '', /^this node relays: [1-9] links? of other members/);
+  assert.is(
+    (await checkDaemon(c)).find(check => check.name === 'relay'),
+    undefined,
+  );
   // One hop: who is reached through a relay only is none.
   await relays(a, true, [c]);
   assert.not(c.relay.viaFor('somebody').includes(idOf(a)));
