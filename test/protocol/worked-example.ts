@@ -34,6 +34,7 @@ import { RecordOpener, RecordSealer } from '../../protocol/link/record.js';
 import { SessionSecrets } from '../../protocol/session/secrets.js';
 import { announce } from '../../daemon/discovery/mdns.js';
 import { VirtualTime } from '../helpers/virtual-time.js';
+import { putKeys } from './worked-keys.js';
 
 /** ms since the epoch at which everything in the example happens. */
 export const EXAMPLE_TIME = 1_800_000_000_000;
@@ -273,6 +274,8 @@ export interface WorkedExample {
   readonly values: ReadonlyMap<string, string>;
   readonly members: Members;
   readonly first: Shaken;
+  /** what a node knows after the keys have changed */
+  readonly keys: TrustStore;
 }
 
 /** Computes everything that the document shows. */
@@ -290,5 +293,8 @@ export async function workedExample(): Promise<WorkedExample> {
   putHandshake(primitives, members, first, example);
   putRecords(primitives, first, example);
   putAttach(primitives, first, shake(primitives, clock, members, 0x41), example);
-  return { primitives, clock, values, members, first };
+  const items = members.store.items();
+  const story = { founder: members.founder, member: members.member, items };
+  const keys = putKeys(primitives, new VirtualTime(EXAMPLE_TIME + 3_600_000), story, EXAMPLE_TIME, put);
+  return { primitives, clock, values, members, first, keys };
 }
