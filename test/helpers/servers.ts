@@ -131,9 +131,13 @@ export interface Sshd {
   readonly user: string;
 }
 
-/** sshd for the current user with a throw-away key pair. */
-export async function startSshd(lab: Lab): Promise<Sshd> {
+/**
+ * sshd for the current user with a throw-away key pair.
+ * @param where a network namespace, and the address to listen on in there; left out: loopback here
+ */
+export async function startSshd(lab: Lab, where?: { netns: string; address: string }): Promise<Sshd> {
   const port = await freePort();
+  const address = where?.address ?? '127.0.0.1';
   const folder = join(lab.folder, `sshd-${port}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   for (const name of ['host', 'client'])
@@ -144,7 +148,7 @@ export async function startSshd(lab: Lab): Promise<Sshd> {
     join(folder, 'sshd_config'),
     [
       `Port ${port}`,
-      'ListenAddress 127.0.0.1',
+      `ListenAddress ${address}`,
       `HostKey ${folder}/host`,
       `AuthorizedKeysFile ${folder}/authorized_keys`,
       'StrictModes no',
@@ -154,7 +158,13 @@ export async function startSshd(lab: Lab): Promise<Sshd> {
       'PasswordAuthentication no',
     ].join('\n'),
   );
-  lab.keep(spawn('/usr/sbin/sshd', ['-D', '-f', join(folder, 'sshd_config')], { stdio: 'ignore' }));
-  await until('sshd answers', () => answers({ port, host: '127.0.0.1' }));
+  const command = ['/usr/sbin/sshd', '-D', '-f', join(folder, 'sshd_config')];
+  const [program, ...args] = where === undefined ? command : ['ip', 'netns', 'exec', where.netns, ...command];
+  lab.keep(spawn(program!, args, { stdio: 'ignore' }));
+  const isUp = async (): Promise<boolean> =>
+    where === undefined
+      ? answers({ port, host: address })
+      : (await run('ssh-keyscan', ['-T', '2', '-p', String(port), address], { netns: where.netns })).stdout !== '';
+  await until('sshd answers', isUp);
   return { port, keyFile: join(folder, 'client'), user: userInfo().username };
 }

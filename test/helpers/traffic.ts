@@ -37,6 +37,16 @@ export async function startUnixService(
   return `unix:${path}`;
 }
 
+/** Sends without end, as fast as it is taken. */
+export function flood(socket: net.Socket): void {
+  const block = Buffer.alloc(256 * 1024, 1);
+  const more = (): void => {
+    while (!socket.destroyed && socket.write(block));
+  };
+  socket.on('drain', more);
+  more();
+}
+
 /** Echoes, and ends when the client has ended. */
 export function echo(socket: net.Socket): void {
   socket.pipe(socket);
