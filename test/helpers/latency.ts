@@ -1,5 +1,4 @@
 /** Clients of an echo service that measure how long each answer takes. */
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type net from 'node:net';
 import { dial } from './traffic.js';
@@ -19,11 +18,14 @@ export function summary(values: readonly number[]): string {
 /** One connection on which requests are answered one after the other. */
 export class EchoClient {
   private got = 0;
+  private onNews: () => void = () => undefined;
 
   private constructor(private readonly socket: net.Socket) {
     socket.on('data', (chunk: Buffer) => {
       this.got += chunk.length;
+      this.onNews();
     });
+    socket.on('close', () => this.onNews());
   }
 
   static async open(address: string): Promise<EchoClient> {
@@ -37,7 +39,7 @@ export class EchoClient {
     this.socket.write(Buffer.alloc(bytes, 1));
     while (this.got < wanted) {
       if (this.socket.destroyed) throw new Error('the connection ended before its answer');
-      await Promise.race([once(this.socket, 'data'), once(this.socket, 'close')]);
+      await new Promise<void>(resolve => (this.onNews = resolve));
     }
     return performance.now() - started;
   }
