@@ -68,6 +68,7 @@ const COLUMNS: readonly Column[] = [
   { title: 'NAME' },
   { title: 'ID' },
   { title: 'STATE' },
+  { title: 'LINKS', align: 'right' },
   { title: 'VIA' },
   { title: 'RTT', align: 'right' },
   { title: 'STREAMS', align: 'right' },
@@ -79,12 +80,13 @@ const COLUMNS: readonly Column[] = [
 export function peerTable(context: Context, list: readonly PeerInfo[], indent = 0): string[] {
   const now = context.world.now();
   const rows = list.map(peer => {
-    const [link, ...more] = peer.links;
+    const link = peer.links.find(isDirect) ?? peer.links[0];
     return [
       peer.name,
       shortId(peer.id),
       stateCell(context, peer),
-      link === undefined ? '–' : `${via(link)}${more.length === 0 ? '' : ` +${more.length}`}`,
+      String(peer.links.length),
+      link === undefined ? '–' : via(link),
       formatRtt(bestRtt(peer.links)),
       String(peer.streams),
       link === undefined ? '–' : formatSince(link.since, now),
@@ -92,6 +94,10 @@ export function peerTable(context: Context, list: readonly PeerInfo[], indent = 
     ];
   });
   return table(COLUMNS, rows, { title: context.colour.dim, width: context.width, indent });
+}
+
+function isDirect(link: LinkInfo): boolean {
+  return link.transport !== 'relay';
 }
 
 function via(link: LinkInfo): string {
@@ -106,7 +112,8 @@ function bestRtt(links: readonly LinkInfo[]): number | null {
 
 function stateCell({ colour }: Context, peer: PeerInfo): Cell {
   const paint = {
-    connected: colour.green,
+    // Through a relay alone is slower, and depends on a third host.
+    connected: peer.links.some(isDirect) ? colour.green : colour.yellow,
     held: colour.yellow,
     connecting: colour.yellow,
     down: colour.red,
@@ -119,6 +126,7 @@ function notes(peer: PeerInfo, now: number): string {
   return [
     ...(peer.admin ? ['admin'] : []),
     ...peer.tags.map(tag => `tag:${tag}`),
+    ...(peer.state === 'held' ? ['streams wait for a link'] : []),
     ...(peer.links.length === 0 && peer.lastSeen !== null ? [`seen ${formatSince(peer.lastSeen, now)} ago`] : []),
     ...(peer.problem === null ? [] : [sentence(peer.problem)]),
   ].join(', ');

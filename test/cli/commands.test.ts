@@ -74,8 +74,8 @@ test('the default home is in the folder for data of programs', async () => {
 test('status shows who is connected and how, what is exposed, what is mapped, and warnings', async () => {
   const { stdout, stderr } = await cli('status');
   assert.match(stdout, /^host-a {2}ready\n/);
-  assert.match(stdout, /host-b +bbbbbbbbbbbb… +connected +tcp to 192\.0\.2\.7:7667 +0\.42 ms +3/);
-  assert.match(stdout, /host-d +dddddddddddd… +connected +relay through host-b +31 ms +3/);
+  assert.match(stdout, /host-b +bbbbbbbbbbbb… +connected +1 +tcp to 192\.0\.2\.7:7667 +0\.42 ms +3/);
+  assert.match(stdout, /host-d +dddddddddddd… +connected +1 +relay through host-b +31 ms +3/);
   assert.match(stdout, /relays +2 links of other members now\n/);
   assert.match(stdout, /host-c +cccccccccccc… +down .*connection refused/);
   assert.match(stdout, /payments +127\.0\.0\.1:8080 +1 +12 +2 +0 +tag:gateway/);

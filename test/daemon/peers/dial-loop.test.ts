@@ -1,9 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import {
+  DIAL_GAP_MS,
   DIAL_PAUSE_FIRST_MS,
   DIAL_PAUSE_MAX_MS,
   DIAL_STEADY_MS,
   DialLoop,
+  HASTY_BEST,
+  MAX_HANGING_ROUNDS,
   dialPause,
 } from '../../../daemon/peers/dial-loop.js';
 import { suite, assert } from '../../helpers/suite.js';
@@ -16,14 +19,22 @@ interface Scene {
   readonly time: VirtualTime;
   readonly loop: DialLoop;
   readonly dialed: string[];
-  readonly state: { wanted: boolean; addresses: string[]; answer: (address: string) => Promise<void> };
+  readonly aborted: string[];
+  readonly state: {
+    wanted: boolean;
+    every: number | undefined;
+    addresses: string[];
+    answer: (address: string) => Promise<void>;
+  };
 }
 
 function scene(): Scene {
   const time = new VirtualTime();
   const dialed: string[] = [];
+  const aborted: string[] = [];
   const state: Scene['state'] = {
     wanted: true,
+    every: undefined,
     addresses: ['a:1', 'b:2'],
     answer: () => Promise.reject(new Error('no')),
   };
@@ -32,13 +43,15 @@ function scene(): Scene {
     random: n => randomBytes(n),
     addresses: () => state.addresses,
     wanted: () => state.wanted,
-    dial: address => {
+    dial: (address, signal) => {
       dialed.push(address);
+      signal.addEventListener('abort', () => aborted.push(address));
       return state.answer(address);
     },
+    every: () => state.every,
     onFailed: () => undefined,
   });
-  return { time, loop, dialed, state };
+  return { time, loop, dialed, aborted, state };
 }
 
 test('the pause grows, is jittered and bounded', () => {
@@ -184,6 +197,87 @@ test('what fails before the dial is a failed round, not the end of the process',
   await tick();
   await tick();
   assert.equal(dialed, addresses);
+  loop.stop();
+});
+
+const hanging = (): Promise<void> => new Promise<void>(() => undefined);
+
+test('a silent address gets company of the next one; the first link wins and the others are given up', async () => {
+  const { time, loop, dialed, aborted, state } = scene();
+  let win = (): void => undefined;
+  state.addresses = ['a:1', 'b:2', 'c:3'];
+  state.answer = address => (address === 'b:2' ? new Promise(resolve => (win = resolve)) : hanging());
+  loop.wake();
+  assert.equal(dialed, ['a:1']);
+  time.advance(1_000);
+  assert.equal(dialed, ['a:1', 'b:2', 'c:3']);
+  state.wanted = false;
+  win();
+  await tick();
+  assert.equal(aborted.sort(), ['a:1', 'b:2', 'c:3'], 'nothing of the round is left');
+  assert.not(loop.dialing);
+});
+
+test('while streams wait, rounds begin beside those that hang, a few at a time; the oldest is given up', async () => {
+  const { time, loop, dialed, aborted, state } = scene();
+  state.addresses = ['a:1'];
+  state.every = 1_000;
+  state.answer = hanging;
+  loop.wake();
+  for (let second = 1; second <= 10; second++) {
+    time.advance(1_000);
+    await tick();
+    assert.is(dialed.length, 1 + second);
+    assert.is(aborted.length, Math.max(0, 1 + second - MAX_HANGING_ROUNDS));
+  }
+  state.wanted = false;
+  loop.rest();
+  await tick();
+  assert.is(aborted.length, dialed.length);
+  state.every = undefined;
+  time.advance(60_000);
+  assert.is(dialed.length, 11);
+  assert.is(time.pending, 0);
+});
+
+test('with many addresses each hasty round tries the best, and each of the others in its turn', () => {
+  const { time, loop, dialed, state } = scene();
+  state.addresses = Array.from({ length: HASTY_BEST + 3 }, (_, i) => `h:${i}`);
+  state.every = 1_000;
+  state.answer = hanging;
+  loop.wake();
+  time.advance(2_999);
+  const best = state.addresses.slice(0, HASTY_BEST);
+  assert.equal(dialed, [...best, 'h:3', ...best, 'h:4', ...best, 'h:5']);
+  loop.stop();
+});
+
+test('being woken again and again begins no more than one round in a while', async () => {
+  const { time, loop, dialed, state } = scene();
+  state.addresses = ['a:1'];
+  state.every = 1_000;
+  for (let ms = 0; ms < 1_000; ms += 10) {
+    loop.wake();
+    await tick();
+    time.advance(10);
+  }
+  assert.ok(dialed.length <= 1_000 / DIAL_GAP_MS + 1, `${dialed.length} dials in a second`);
+  loop.stop();
+});
+
+test('links that carried streams and broke soon are replaced at once, but not without end', async () => {
+  const { time, loop, dialed, state } = scene();
+  state.addresses = ['a:1'];
+  state.answer = () => Promise.resolve();
+  let atOnce = 0;
+  for (let i = 0; i < 200; i++) {
+    const before = dialed.length;
+    loop.lost(10, true);
+    time.advance(DIAL_GAP_MS);
+    await tick();
+    atOnce += Math.min(1, dialed.length - before);
+  }
+  assert.ok(atOnce >= 20 && atOnce <= 60, `${atOnce} of 200 in 20 s`);
   loop.stop();
 });
 
