@@ -15,7 +15,7 @@ const FILE_DEADLINE_MS = 5 * 60_000;
 const FILE_DEADLINE_FULL_MS = 60 * 60_000;
 const PARALLEL = 2;
 /** What --share runs: the tests whose worth grows with the number of seeds tried. */
-const SEEDED = ['fuzz/', 'session/property'];
+const SEEDED = ['fuzz/', 'session/property', 'simulate/'];
 
 interface Totals {
   passed: number;

@@ -14,27 +14,29 @@ export interface Mutant {
   install(): () => void;
 }
 
-type Methods = Record<string, (this: Record<string, unknown>, ...args: never[]) => unknown>;
+export type Methods = Record<string, (this: Record<string, unknown>, ...args: never[]) => unknown>;
 
 /** Replaces a method of a class, private ones too. */
-function replace(
+export function replace(
   owner: { prototype: object },
   method: string,
   make: (original: Methods[string]) => Methods[string],
 ): () => void {
   const prototype = owner.prototype as Methods;
-  const original = prototype[method]!;
+  const original = prototype[method];
+  if (original === undefined) throw new Error(`no method ${method} to replace`);
   prototype[method] = make(original);
   return () => void (prototype[method] = original);
 }
 
 /** Replaces a getter. */
-function replaceGetter(
+export function replaceGetter(
   owner: { prototype: object },
   name: string,
   get: (this: Record<string, unknown>) => unknown,
 ): () => void {
-  const original = Object.getOwnPropertyDescriptor(owner.prototype, name)!;
+  const original = Object.getOwnPropertyDescriptor(owner.prototype, name);
+  if (original?.get === undefined) throw new Error(`no getter ${name} to replace`);
   Object.defineProperty(owner.prototype, name, { ...original, get });
   return () => void Object.defineProperty(owner.prototype, name, original);
 }
