@@ -84,6 +84,7 @@ test(
   'restart and down of each instance in turn: no client of the other one sees an error',
   async () => {
     const callers = new Callers(50);
+    lab.onClose(() => callers.stop());
     for (const [how, host] of [
       ['restart', a],
       ['restart', b],
@@ -120,6 +121,7 @@ test(
   async () => {
     const { socket, server, other } = await openStream();
     const answer = readAll(socket);
+    answer.catch(() => undefined);
     const ending = server.warren(['down'], { deadline: 60_000 });
     await until('the leaving instance takes no more', async () => (await reachable()).join() === other.name);
     assert.is(await tunnelState(), 'listening');
