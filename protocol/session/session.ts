@@ -306,6 +306,8 @@ export class Session implements StreamOwner, LaneOwner {
 
   /** The lane leads: tells everything again, streams in order of their ids, then RESUMED. @param lost data is gone */
   private lead(lane: Lane, lost: boolean): void {
+    // One hop: what relays a link does not itself go through another node.
+    if (lane.link.rank > 0) this.breakOff(() => true);
     this.control.clear();
     this.grant.forgetTold();
     this.isGoawayToSend = this.goawayCode !== undefined;

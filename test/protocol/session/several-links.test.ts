@@ -291,6 +291,20 @@ test('a relay stream outlives a link that carried nothing of it', () => {
   assert.equal([relay.resets, far.bytes, far.wrongAt], [[], 2_000, -1]);
 });
 
+test('a relay stream never goes over a relayed link', () => {
+  const scene = new Scene('one hop');
+  const [direct] = scene.links(1);
+  const relay = scene.open('sink', 'relay');
+  scene.run(50);
+  relay.stream!.write(pattern(0, 1_000));
+  scene.run(500);
+  direct!.wire.silence();
+  scene.world.admit({ ...PATH, rank: 1 });
+  scene.run(2_000);
+  assert.is(scene.world.nodes[0].session.links[0]!.rank, 1);
+  assert.equal(relay.resets, ['link-lost']);
+});
+
 test('windows of a relay stream stay small on a long fat path', () => {
   const scene = new Scene('relay window');
   scene.links(1, { delay: [100, 100], rate: 50_000 });
