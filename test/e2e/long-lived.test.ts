@@ -5,7 +5,7 @@ import net from 'node:net';
 import { join } from 'node:path';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Dice } from '../protocol/session/virtual.js';
-import { Cutter, cablePair, isInTime, told, type Cable, type Healing } from '../helpers/cuts.js';
+import { Cutter, cablePair, lateOnes, told, type Cable, type Healing } from '../helpers/cuts.js';
 import { CLI, Lab, run, until } from '../helpers/hosts.js';
 import { NETNS_NEEDS } from '../helpers/netns.js';
 import { startPostgres, startRedis, startSshd } from '../helpers/servers.js';
@@ -16,7 +16,7 @@ const test = suite('long-lived connections');
 const lab = new Lab();
 const CUTS = full(3, 20);
 const LONGEST_SILENCE_MS = full(2_000, 10_000);
-/** Longer than any cut and its healing: what is later than that is judged by `isInTime`. */
+/** Longer than any cut and its healing: what is later than that is judged by `lateOnes`. */
 const ANSWERED_MS = 45_000;
 /** The WebSocket server sends this often of its own accord, ms. */
 const TICK_MS = 50;
@@ -249,10 +249,7 @@ test(
     }
     for (const client of clients) await client.end();
     console.log(`note: ${CUTS} cuts; from path back until every client had its answer: ${told(healings)}`);
-    assert.equal(
-      healings.filter(healing => !isInTime(healing)),
-      [],
-    );
+    assert.equal(lateOnes(healings), []);
   },
   {
     deadline: full(120_000, 15 * 60_000),

@@ -121,10 +121,15 @@ export interface Healing {
   readonly ms: number;
 }
 
-/** @returns whether it healed in time: 2 s after the path was back, in a silence after the link was known dead; times five */
-export function isInTime({ cut, ms }: Healing): boolean {
-  const from = cut.kind === 'silence' ? Math.max(cut.backAt, cut.goneAt + DEAD_AFTER_MS) : cut.backAt;
-  return cut.backAt + ms <= from + HEALED_MS;
+/**
+ * Those that took longer than they may: 2 s after the path was back, in a silence after the link was known dead; times
+ * five.
+ */
+export function lateOnes(healings: readonly Healing[]): string[] {
+  return healings.flatMap(({ cut, ms }, i) => {
+    const from = cut.kind === 'silence' ? Math.max(cut.backAt, cut.goneAt + DEAD_AFTER_MS) : cut.backAt;
+    return cut.backAt + ms <= from + HEALED_MS ? [] : [`cut ${i}, ${cut.kind}: ${seconds(ms)}`];
+  });
 }
 
 /** Worst and median for each kind, for the note of a test. */
