@@ -19,8 +19,8 @@ export class Peer {
   lastSeen: number | undefined;
   /** why there is no link, one sentence */
   problem: string | undefined;
-  /** dials that have failed since the last link */
-  failedDials = 0;
+  /** rounds of dials that have failed since the last link */
+  failedRounds = 0;
   /** Addresses that have led to this node, newest first. */
   private learned: string[] = [];
   private toldBefore = '';
@@ -64,7 +64,7 @@ export class Peer {
     this.linksUp++;
     this.lastSeen = timers.now();
     this.problem = undefined;
-    this.failedDials = 0;
+    this.failedRounds = 0;
     if (link.direction === 'dialed' && !isRelayed(link)) this.learn(link.address);
   }
 

@@ -5,10 +5,9 @@
  * 2. `follow`: members come and go with the trust store; each gets a keeper of its links (link-keeper.ts).
  * 3. What one peer tells of the network is kept and passed on to the others (gossip.ts).
  */
-import type { Random, Timers } from '../../protocol/clock.js';
+import type { Random } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
-import type { AeadName } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { judgeIdentity } from '../../protocol/handshake/verdict.js';
 import { nodeIdText, type NodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
@@ -27,44 +26,32 @@ import type { SecretRecord } from '../home/statefile.js';
 import { judgeLinkKeys } from '../keys/link-keys.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
-import { dial, type DialOptions, type ProxyChooser } from '../transport/dial.js';
-import type { DialTls } from '../transport/tls.js';
 import { parseAddress, relayAddress, relayOf } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
+import { dialMember, type MemberDialOptions } from './dial-member.js';
 import { Gossip } from './gossip.js';
 import { LinkKeeper, type KeeperOptions } from './link-keeper.js';
-import type { Network } from './network.js';
 import { Peer } from './peer.js';
 import type { RelayPaths } from './relay-paths.js';
 import { Strays } from './strays.js';
 
-export interface PeersOptions {
-  readonly network: Network;
+export interface PeersOptions extends MemberDialOptions {
   readonly primitives: Primitives;
-  readonly timers: Timers;
   readonly random: Random;
-  readonly log: Log;
   readonly limits: Limits;
   readonly budget: ProcessBudget;
   /** how long a link lives before its replacement, ms */
   readonly linkMs: number;
-  /** the suite that this node picks when it dials */
-  readonly suite: () => AeadName;
   /** peers that `peer remove` named, by node ID */
   readonly isRemoved: (id: NodeIdText) => boolean;
   readonly onStream: (stream: Stream, request: OpenRequest, peer: NodeId) => StreamHandler | Code;
   /** who is connected, or what is exposed, has changed */
   readonly onChange: () => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
-  readonly tls?: DialTls;
-  /** asked at each dial, since the config may change it */
-  readonly proxy?: ProxyChooser;
   /** left out: nobody is reached through others */
   readonly relay?: RelayPaths;
-  /** for tests in virtual time; default: over TCP and WebSocket */
-  readonly dial?: (options: DialOptions) => Promise<NewLink>;
 }
 
 export class Peers {
@@ -85,7 +72,7 @@ export class Peers {
       timers,
       log,
       isConnected: address => this.all().some(peer => peer.connected && peer.addresses([]).includes(address)),
-      dial: address => this.dial(address, {}),
+      dial: async address => this.arriveOwn(await dialMember(options, address)),
     });
   }
 
@@ -255,9 +242,14 @@ export class Peers {
       mayDial: () => !this.stopped && !this.options.isRemoved(peer().id) && network.isMember(nodeId),
       addresses: () => this.addressesOf(peer()),
       lastGood: () => peer().lastGood,
-      dial: async (address, signal) => void (await this.dialPeer(peer(), address, signal)),
-      ...(relay === undefined ? {} : { relayed: this.relayedDials(relay, nodeId) }),
+      dial: async (address, signal) => {
+        const wish = { expect: nodeId, failures: peer().failedRounds, ...(signal !== undefined && { signal }) };
+        await this.arriveOwn(await dialMember(this.options, address, wish));
+      },
+      ...(relay !== undefined && { relayed: this.relayedDials(relay, nodeId) }),
       onFailed: error => {
+        // Not for each address: then one of them might meet an older secret every time.
+        peer().failedRounds++;
         peer().problem = error instanceof Error ? error.message : String(error);
         this.options.log.debug(
           'dial-failed',
@@ -271,11 +263,15 @@ export class Peers {
   private relayedDials(relay: RelayPaths, target: NodeId): NonNullable<KeeperOptions['relayed']> {
     return {
       addresses: () => relay.viaFor(nodeIdText(target)).map(relayAddress),
-      dial: async (address, signal) => {
-        const newLink = await relay.dial(relayOf(address)!, target, signal ?? new AbortController().signal);
-        await this.arrive(newLink, this.options.network.admission());
+      dial: async (address, signal = new AbortController().signal) => {
+        await this.arriveOwn(await relay.dial(relayOf(address)!, target, signal));
       },
     };
+  }
+
+  /** A link that this side has dialed, as a member of this network. */
+  private arriveOwn(newLink: NewLink): Promise<Peer> {
+    return this.arrive(newLink, this.options.network.admission());
   }
 
   /** The registry's addresses first, then those that have led there before; none of a node that tells to be outbound only. */
@@ -283,35 +279,6 @@ export class Peers {
     const told = this.options.network.trust.record(peer.nodeId)?.addresses;
     if (told?.length === 0) return [];
     return peer.addresses(told ?? []).filter(isDialable);
-  }
-
-  private async dialPeer(peer: Peer, address: string, signal: AbortSignal | undefined): Promise<void> {
-    try {
-      await this.dial(address, { expect: peer.nodeId, failures: peer.failedDials, ...maybe(signal) });
-    } catch (error) {
-      peer.failedDials++;
-      throw error;
-    }
-  }
-
-  /** Dials one address with the network's secret. @throws WarrenError */
-  private async dial(
-    address: string,
-    { failures = 0, ...wish }: { readonly expect?: NodeId; readonly signal?: AbortSignal; readonly failures?: number },
-  ): Promise<Peer> {
-    const { network, timers, log, tls, proxy } = this.options;
-    const newLink = await (this.options.dial ?? dial)({
-      address,
-      context: network.context(),
-      psk: network.pskFor(failures),
-      suite: this.options.suite(),
-      timers,
-      log,
-      ...wish,
-      ...(tls === undefined ? {} : { tls }),
-      ...(proxy === undefined ? {} : { proxy }),
-    });
-    return this.arrive(newLink, network.admission());
   }
 
   /**
@@ -455,10 +422,6 @@ function hostOf(end: string): string {
     .slice(0, end.lastIndexOf(':'))
     .replace(/^\[|\]$/g, '')
     .replace(/%.*$/, '');
-}
-
-function maybe(signal: AbortSignal | undefined): { readonly signal?: AbortSignal } {
-  return signal === undefined ? {} : { signal };
 }
 
 function isDialable(address: string): boolean {
