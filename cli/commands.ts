@@ -53,6 +53,12 @@ export const COMMANDS: readonly Spec[] = [
           '--proxy <URL>',
           'dial through this HTTP proxy: http://HOST:PORT, https://HOST:PORT; none: through none',
         )
+        .option(
+          '--passphrase-file <FILE>',
+          'the passphrase that protects the keys of this home; /dev/fd/N from a descriptor, - from standard input',
+        )
+        .option('--next-key <FILE>', "put a new node's next key there, sealed by a passphrase, and never into the home")
+        .option('--next-passphrase-file <FILE>', 'the passphrase that seals the next-key file')
         .option('--detach', 'return as soon as it listens and, with --join, has joined');
     },
     run: async (context, _, options, command) => (await import('./commands/up.js')).up(context, options, command),
@@ -279,7 +285,28 @@ export const KEYS: readonly Spec[] = [
     summary: 'say which branch of a forked key log stands; the owner reads the hash from warren keys log',
     run: async (context, [node = '', hash = '']) => (await import('./commands/keys.js')).settle(context, node, hash),
   },
+  {
+    line: 'backup <FILE>',
+    summary: 'write everything that makes this node itself into one file, sealed by a passphrase',
+    examples: ['warren keys backup /media/usb/host-a.backup'],
+    options: passphraseFile,
+    run: async (context, [file = ''], options) =>
+      (await import('./commands/key-files.js')).backup(context, file, options),
+  },
+  {
+    line: 'restore <FILE>',
+    summary: 'make an empty home that node again, from a backup or from its next-key file',
+    details: 'From a next-key file the node comes back with new keys, and what its lost host held counts for nothing.',
+    examples: ['warren keys restore /media/usb/host-a.backup', 'warren --home ~/new keys restore /media/usb/next.key'],
+    options: passphraseFile,
+    run: async (context, [file = ''], options) =>
+      (await import('./commands/key-files.js')).restore(context, file, options),
+  },
 ];
+
+function passphraseFile(command: Command): void {
+  command.option('--passphrase-file <FILE>', 'its passphrase; /dev/fd/N from a descriptor, - from standard input');
+}
 
 function collect(value: string, before: readonly string[] | undefined | boolean): readonly string[] {
   return Array.isArray(before) ? [...(before as readonly string[]), value] : [value];

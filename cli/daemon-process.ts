@@ -7,8 +7,9 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { parse } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { StartReply, StartRequest } from '../protocol/admin/contract.js';
+import type { PassphraseAnswer, PassphraseQuestion, StartReply, StartRequest } from '../protocol/admin/contract.js';
 import { WarrenError } from '../protocol/errors.js';
+import { askPassphrase } from './passphrase.js';
 import type { World } from './world.js';
 
 /** Until a daemon without `--join` must be ready: generous, since a slow disk or a busy machine is no failure. */
@@ -34,6 +35,10 @@ export class DaemonProcess {
   readonly ended: Promise<Ending>;
   /** It has said that it ends in order to be started again. */
   restarting = false;
+  /** What the next daemon of a protected home is given instead of the passphrase. */
+  handedOver: string | undefined;
+  /** A person is being asked; that takes as long as it takes. */
+  #asking: Promise<void> | undefined;
 
   /**
    * Starts it. It gets a session of its own, so that a Ctrl-C in the terminal reaches `warren up` alone, which hands
@@ -53,14 +58,18 @@ export class DaemonProcess {
       child.once('exit', (code, signal) => resolve({ code, signal }));
       child.once('error', () => resolve({ code: 1, signal: null }));
     });
-    this.#reply = new Promise(resolve => {
+    this.#reply = new Promise((resolve, reject) => {
       child.on('message', message => {
         const reply = message as StartReply;
-        if (reply.kind === 'restarting') this.restarting = true;
+        if (reply.kind === 'restarting') {
+          this.restarting = true;
+          this.handedOver = reply.handOver;
+        } else if (reply.kind === 'passphrase') this.#asking = this.#answer(world, reply).catch(reject);
         else resolve(reply);
       });
       void this.ended.then(() => resolve(undefined));
     });
+    this.#reply.catch(() => undefined);
     // A daemon that died at once shows in `ended`; the unsent request is no second failure.
     child.send(request, () => undefined);
   }
@@ -70,12 +79,7 @@ export class DaemonProcess {
    * @throws WarrenError with the daemon's own code and sentence when it could not start; it has ended then
    */
   async ready(timeoutMs: number): Promise<Ready> {
-    const late = new AbortController();
-    const reply = await Promise.race([
-      this.#reply,
-      sleep(timeoutMs, 'late' as const, { signal: late.signal }).catch(() => undefined),
-    ]);
-    late.abort();
+    const reply = await this.#replyWithin(timeoutMs);
     if (reply === 'late') {
       await this.end();
       throw new WarrenError(
@@ -94,6 +98,30 @@ export class DaemonProcess {
     throw new WarrenError('internal', `the daemon ended before it was ready (${describe(await this.ended)})`, {
       hint: 'run `warren doctor`, or `warren up` in the foreground to see why',
     });
+  }
+
+  /** @throws what kept a person from answering; the daemon has ended then */
+  async #replyWithin(timeoutMs: number): Promise<StartReply | 'late' | undefined> {
+    for (;;) {
+      const late = new AbortController();
+      try {
+        const timeout = sleep(timeoutMs, 'late' as const, { signal: late.signal }).catch(() => undefined);
+        const reply = await Promise.race([this.#reply, timeout]);
+        if (reply !== 'late' || this.#asking === undefined) return reply;
+        await this.#asking;
+      } catch (error) {
+        await this.end();
+        throw error;
+      } finally {
+        late.abort();
+      }
+    }
+  }
+
+  async #answer(world: World, question: PassphraseQuestion): Promise<void> {
+    const answer: PassphraseAnswer = { kind: 'passphrase', passphrase: await askPassphrase(world, question) };
+    this.#asking = undefined;
+    this.#child.send(answer, () => undefined);
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -1,6 +1,7 @@
 /** The real process as a World: the one file of the CLI that reads globals. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import type { World } from './world.js';
 
@@ -55,9 +56,11 @@ export function realWorld(): World {
     stdout: process.stdout,
     stderr: process.stderr,
     stdin: () => process.stdin,
+    interactive: isatty(0) && isatty(2),
     now: () => Date.now(),
     daemonProgram: sibling('../daemon/main'),
     doctorProgram: sibling('../daemon/doctor-main'),
+    restoreProgram: sibling('../daemon/restore-main'),
     execPath: process.execPath,
     execArgv: process.execArgv,
     onSignal: signalStacks(),

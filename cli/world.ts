@@ -9,7 +9,12 @@ export type Output = NodeJS.WritableStream & {
   readonly rows?: number;
 };
 
-export type Input = NodeJS.ReadableStream & { destroy(): unknown; readonly isTTY?: boolean };
+export type Input = NodeJS.ReadableStream & {
+  destroy(): unknown;
+  readonly isTTY?: boolean;
+  /** of a terminal: keys come one by one, and are not shown */
+  setRawMode?(raw: boolean): unknown;
+};
 
 export interface World {
   /** what follows the program's name */
@@ -24,11 +29,14 @@ export interface World {
   readonly stderr: Output;
   /** opened on first use only: an open stdin holds the process */
   stdin(): Input;
+  /** a person can be asked: standard input and standard error are a terminal */
+  readonly interactive: boolean;
   /** ms since the epoch */
   now(): number;
-  /** the daemon's program and the offline doctor: JavaScript files that `execPath` runs */
+  /** the daemon's program, the offline doctor, what restores a home: JavaScript files that `execPath` runs */
   readonly daemonProgram: string;
   readonly doctorProgram: string;
+  readonly restoreProgram: string;
   readonly execPath: string;
   readonly execArgv: readonly string[];
   /** Replaces what is done on a signal; gives back a function that restores what was done before. */

@@ -1,6 +1,8 @@
 /** What the admin socket asks of the daemon: one method for each path of the contract, over the rooms' own methods. */
 import { API_VERSION } from '../protocol/admin/contract.js';
 import type {
+  BackupReply,
+  BackupRequest,
   ConnectReply,
   ConnectRequest,
   DetachRequest,
@@ -57,7 +59,9 @@ const PING_PAUSE_MS = 200;
 export interface ApiOptions {
   readonly logs: LogSource;
   readonly home: string;
-  readonly onShutdown: (request: ShutdownRequest) => ShutdownReply['respawn'];
+  readonly onShutdown: (request: ShutdownRequest) => Pick<ShutdownReply, 'respawn' | 'handOver'>;
+  /** @returns the text of a backup, sealed by the passphrase */
+  readonly backup: (passphrase: string) => Promise<string>;
   readonly onLogLevel: (level: LogLevel) => void;
   readonly join: (token: string, signal: AbortSignal) => Promise<Omit<JoinReply, 'apiVersion'>>;
 }
@@ -462,10 +466,14 @@ export class Api implements AdminApi {
     tunnels.close(service, ports.known(`tunnel ${service}`, where));
   }
 
+  async backup({ passphrase }: BackupRequest): Promise<BackupReply> {
+    return { apiVersion: API_VERSION, document: await this.options.backup(passphrase) };
+  }
+
   shutdown(request: ShutdownRequest): ShutdownReply {
     const { exposed, tunnels, connections } = this.parts;
     const openStreams = exposed.openStreams + tunnels.openStreams + connections.openStreams;
-    return { apiVersion: API_VERSION, pid: process.pid, openStreams, respawn: this.options.onShutdown(request) };
+    return { apiVersion: API_VERSION, pid: process.pid, openStreams, ...this.options.onShutdown(request) };
   }
 }
 

@@ -13,18 +13,20 @@ import type {
 } from '../protocol/admin/contract.js';
 import type { Code } from '../protocol/codes.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
-import type { Primitives } from '../protocol/crypto/primitives.js';
-import { createInception } from '../protocol/identity/statement.js';
 import type { LogSource } from './admin/api.js';
 import { Api } from './api.js';
 import { ConfigFile } from './config/edit.js';
 import { startEdits } from './config/start.js';
 import { MdnsDiscovery } from './discovery/mdns.js';
-import { loadKeys, saveKeys, type NodeKeys } from './home/keyfile.js';
+import { saveKeys, type NodeKeys } from './home/keyfile.js';
 import type { HomePaths } from './home/paths.js';
 import { HostAddresses } from './host-addresses.js';
+import type { Seal } from './home/sealed.js';
 import { StateFiles } from './home/statefile.js';
+import { openIdentity, type NextKeyPlace } from './keys/identity.js';
 import { Keyring } from './keys/keyring.js';
+import { makeBackup } from './keys/make-backup.js';
+import { surroundings } from './keys/recovery.js';
 import { errorFields, type Log, type LogLevel } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { join } from './peers/join.js';
@@ -47,12 +49,19 @@ export interface BuildOptions {
   /** opened and locked by the caller */
   readonly paths: HomePaths;
   readonly start: StartRequest;
+  /** of a home that is protected by a passphrase */
+  readonly seal?: Seal | undefined;
+  /** `--next-key FILE` */
+  readonly nextKey?: NextKeyPlace | undefined;
   readonly log: Log;
   readonly logs: LogSource;
   readonly setLogLevel: (level: LogLevel) => void;
   /** begins the stop; the reply says who starts the next daemon */
-  readonly onShutdown: (request: ShutdownRequest) => ShutdownReply['respawn'];
+  readonly onShutdown: (request: ShutdownRequest) => Respawn;
 }
+
+/** Who starts the next daemon, and what it is given. */
+export type Respawn = Pick<ShutdownReply, 'respawn' | 'handOver'>;
 
 export interface Bound {
   readonly api: Api;
@@ -75,8 +84,11 @@ export async function build(options: BuildOptions): Promise<Bound> {
   const edits = startEdits(configFile.load(), options.start, hostname());
   const config = configFile.preview(edits);
   options.setLogLevel(config.node.logLevel);
-  const files = new StateFiles(options.paths);
-  const keyring = openKeyring(primitives, timers, options.paths);
+  const { paths, seal, nextKey } = options;
+  const files = new StateFiles(paths, undefined, seal);
+  const { keys, detached } = await openIdentity({ primitives, paths, now: timers.now(), seal, nextKey });
+  const save = (changed: NodeKeys): void => saveKeys(paths.nodeKeys, changed, undefined, seal);
+  const keyring = new Keyring({ primitives, timers, keys, save });
   const parts = assemble({ ...options, primitives, timers, configFile, config, files, keyring });
   const app = new App(parts, options);
   try {
@@ -85,32 +97,14 @@ export async function build(options: BuildOptions): Promise<Bound> {
     await app.open();
     const token = options.start.join;
     const joined = token === undefined ? undefined : await app.join(token);
+    detached?.close(keys, surroundings(parts.network, parts.peers));
     app.run();
     return app.bound(joined);
   } catch (error) {
+    detached?.drop();
     await app.stop(0, AbortSignal.abort());
     throw error;
   }
-}
-
-function openKeyring(primitives: Primitives, timers: NodeTimers, paths: HomePaths): Keyring {
-  const keys = loadOrMakeKeys(primitives, paths, timers.now());
-  return new Keyring({ primitives, timers, keys, save: changed => saveKeys(paths.nodeKeys, changed) });
-}
-
-function loadOrMakeKeys(primitives: Primitives, paths: HomePaths, now: number): NodeKeys {
-  const known = loadKeys(paths.nodeKeys);
-  if (known !== undefined) return known;
-  const made = createInception(primitives, { now });
-  const keys: NodeKeys = {
-    nodeId: made.nodeId,
-    signingSeed: made.signing.privateKey,
-    noisePrivate: made.noise.privateKey,
-    nextSeed: made.next,
-    statements: [made.statement],
-  };
-  saveKeys(paths.nodeKeys, keys);
-  return keys;
 }
 
 class App {
@@ -126,6 +120,7 @@ class App {
     this.api = new Api(parts, {
       logs: options.logs,
       onShutdown: options.onShutdown,
+      backup: passphrase => makeBackup(parts, passphrase, options.seal),
       onLogLevel: options.setLogLevel,
       join: (token, signal) => this.join(token, signal),
       home: options.paths.root,

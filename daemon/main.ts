@@ -2,23 +2,27 @@
  * The daemon's program. The order of a start: what to do → home → lock → log → build (which binds) → admin socket →
  * ready. Whatever fails is told to the parent as one sentence, and the process ends with 1 and leaves nothing running.
  */
-import type { ShutdownReply, ShutdownRequest, StartReply, StartRequest } from '../protocol/admin/contract.js';
+import type { ShutdownRequest, StartReply, StartRequest } from '../protocol/admin/contract.js';
 import { WarrenError } from '../protocol/errors.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
 import { decodeInvite } from '../protocol/identity/invite.js';
 import { serveAdmin, type AdminServer } from './admin/server.js';
 import { Turns } from './admin/turns.js';
-import { build, type Bound } from './app.js';
+import { build, type Bound, type Respawn } from './app.js';
 import { ConfigFile } from './config/edit.js';
 import { DEFAULT_LIMITS } from './config/limits.js';
+import { completeRestore } from './home/backup.js';
 import { clearLeftovers, openHome } from './home/home.js';
 import { lockHome, type HomeLock } from './home/lock.js';
 import type { HomePaths } from './home/paths.js';
+import type { Seal } from './home/sealed.js';
+import { unlockHome } from './home/vault.js';
 import { Ending, type EndingRequest } from './lifecycle/ending.js';
 import { setUpLog, type DaemonLog } from './lifecycle/log-setup.js';
+import { nextKeyPlace, passphraseSource } from './lifecycle/passphrase.js';
 import { Readiness, notifySupervisor } from './lifecycle/readiness.js';
 import { handleSignals } from './lifecycle/signals.js';
-import { fromArguments, fromParent } from './lifecycle/start-request.js';
+import { fromArguments, fromParent, type Channel } from './lifecycle/start-request.js';
 import { errorFields } from './observe/log.js';
 import { VERSION } from './version.js';
 
@@ -28,6 +32,8 @@ const EXIT_RESTART = 75;
 const ADMIN_CLOSE_MS = 1_000;
 
 const hasParent = process.send !== undefined;
+/** To ask a person something by. */
+const channel = hasParent ? (process as Channel) : undefined;
 const isSupervised = !hasParent && (process.env.NOTIFY_SOCKET ?? process.env.INVOCATION_ID ?? '') !== '';
 
 async function main(): Promise<void> {
@@ -53,9 +59,10 @@ class Daemon {
   private readonly ending: Ending;
   private bound: Bound | undefined;
   private admin: AdminServer | undefined;
+  private seal: Seal | undefined;
 
   constructor(
-    private readonly start: StartRequest,
+    private start: StartRequest,
     private readonly paths: HomePaths,
     private readonly lock: HomeLock,
   ) {
@@ -103,11 +110,23 @@ class Daemon {
     }
   }
 
-  private build(): Promise<Bound> {
+  private async build(): Promise<Bound> {
     const { log, ring } = this.output;
+    const { start, paths } = this;
+    this.seal = await unlockHome({
+      paths,
+      tools: await loadPrimitives(),
+      handedOver: start.handedOver,
+      passphrase: passphraseSource(start, channel, process.env),
+    });
+    // Strings cannot be wiped; at least nothing holds them any longer.
+    this.start = { ...start, passphrase: undefined, nextPassphrase: undefined, handedOver: undefined };
+    if (completeRestore(paths, this.seal)) log.info('restored', {}, 'a restore that was cut short is finished');
     return build({
       paths: this.paths,
       start: this.start,
+      seal: this.seal,
+      nextKey: nextKeyPlace(start, channel),
       log,
       logs: ring,
       setLogLevel: level => log.setLevel(level),
@@ -143,13 +162,19 @@ class Daemon {
     else notifySupervisor('stopping');
   }
 
-  private shutDown(request: ShutdownRequest): ShutdownReply['respawn'] {
+  private shutDown(request: ShutdownRequest): Respawn {
     const restart = request.restart === true;
     const drainMs = request.drainSeconds === undefined ? this.drainMs() : request.drainSeconds * 1000;
     this.ending.begin({ reason: restart ? 'restart' : 'shutdown', drainMs, restart });
     notifySupervisor('stopping');
-    if (!restart) return 'nobody';
-    return isSupervised || this.parentRestarts ? 'parent' : 'caller';
+    if (!restart) return { respawn: 'nobody' };
+    if (isSupervised || this.parentRestarts) return { respawn: 'parent' };
+    return { respawn: 'caller', ...this.handOver };
+  }
+
+  /** So that the next daemon of a protected home needs no passphrase. */
+  private get handOver(): { readonly handOver?: string } {
+    return this.seal === undefined ? {} : { handOver: this.seal.handOver() };
   }
 
   /** `warren up` in the foreground starts the next daemon. */
@@ -177,7 +202,7 @@ class Daemon {
 
   private async finish(request: EndingRequest, clean: boolean): Promise<void> {
     await this.admin?.close(ADMIN_CLOSE_MS);
-    if (request.restart && this.parentRestarts) await tellParent({ kind: 'restarting' });
+    if (request.restart && this.parentRestarts) await tellParent({ kind: 'restarting', ...this.handOver });
     this.release();
     process.exit(exitCode(request, clean, this.readiness.ready));
   }

@@ -18,6 +18,7 @@ import type { StateFiles } from './home/statefile.js';
 import type { Keyring } from './keys/keyring.js';
 import { AutoRotation } from './keys/auto-rotation.js';
 import { FileVault } from './keys/next-key-vault.js';
+import { surroundings } from './keys/recovery.js';
 import { Rotations } from './keys/rotations.js';
 import { errorFields, type Log } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
@@ -174,14 +175,7 @@ export function assemble(given: Ingredients): Parts {
     authority: network.authority,
     vault: new FileVault({
       primitives,
-      surroundings: () => ({
-        nodeId: network.nodeId,
-        networkId: network.networkId,
-        name: network.name,
-        secrets: network.heldSecrets(),
-        addresses: peers.all().flatMap(peer => peers.addressesOf(peer)),
-        items: network.trust.items(),
-      }),
+      surroundings: () => surroundings(network, peers),
       isCommitted: seed => given.keyring.isCommitted(seed),
       ...(given.scryptCost !== undefined && { cost: given.scryptCost }),
     }),

@@ -21,7 +21,13 @@ export async function restart(context: Context): Promise<void> {
   const reply = await shutdown(context, { drainSeconds: DRAIN_SECONDS, restart: true });
   if (reply.respawn === 'caller') {
     const { startDetached } = await import('./up.js');
-    return startDetached(context, { kind: 'start', home: context.home, foreground: false });
+    const { handOver: handedOver } = reply;
+    return startDetached(context, {
+      kind: 'start',
+      home: context.home,
+      foreground: false,
+      ...(handedOver !== undefined && { handedOver }),
+    });
   }
   const next = await waitForNext(
     context,

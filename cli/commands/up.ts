@@ -3,9 +3,10 @@
  * starts it again when it restarts; with `--detach` it leaves when the daemon is ready.
  */
 import { closeSync, openSync } from 'node:fs';
+import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { MAX_LINKS, type StartRequest, type Status } from '../../protocol/admin/contract.js';
-import { Ended, interrupted, type Context, type Options } from '../context.js';
+import { Ended, interrupted, usage, type Context, type Options } from '../context.js';
 import {
   DaemonProcess,
   describe,
@@ -19,6 +20,7 @@ import { formatError } from '../output/error.js';
 import { shortId } from '../output/format.js';
 import { clean } from '../output/text.js';
 import { adminSocket } from '../home.js';
+import { nobodyToAsk, readPassphraseFile } from '../passphrase.js';
 import { readToken } from '../token.js';
 import { absoluteUnix, parseCount, withoutCredentials } from '../values.js';
 import { joined } from './join.js';
@@ -44,6 +46,8 @@ async function startRequest(
   const join = given<string>('join');
   const links = given<string>('links');
   const proxy = given<string>('proxy');
+  const nextKey = given<string>('nextKey');
+  const secrets = await passphrases(context, given('passphraseFile'), given('nextPassphraseFile'), join);
   return {
     kind: 'start',
     home,
@@ -55,7 +59,27 @@ async function startRequest(
     links: links === undefined ? undefined : parseCount(links, 'number of links', 1, MAX_LINKS),
     proxy: proxy === undefined ? undefined : withoutCredentials(proxy),
     join: join === undefined ? undefined : await readToken(world, join),
+    nextKey: nextKey === undefined ? undefined : resolve(world.cwd, nextKey),
+    ...secrets,
   };
+}
+
+/** What is read here is read once; a terminal is asked by the daemon's question, once it knows what for. */
+async function passphrases(
+  { world }: Context,
+  home: string | undefined,
+  nextKey: string | undefined,
+  join: string | undefined,
+): Promise<Pick<StartRequest, 'passphrase' | 'nextPassphrase' | 'asks'>> {
+  if ([home, nextKey, join].filter(argument => argument === '-').length > 1 && !world.interactive)
+    throw usage('standard input can be read once only', 'take a file for the other one');
+  const passphrase = home === undefined ? undefined : await readPassphraseFile(world, home);
+  const nextPassphrase = nextKey === undefined ? undefined : await readPassphraseFile(world, nextKey);
+  // A new home must not lie open because nobody could be asked.
+  for (const [argument, text] of [[home, passphrase] as const, [nextKey, nextPassphrase] as const])
+    if (argument !== undefined && text === undefined && !world.interactive) throw nobodyToAsk(argument);
+  const asks = home !== undefined && passphrase === undefined ? 'choose' : 'open';
+  return { passphrase, nextPassphrase, ...(world.interactive && { asks }) };
 }
 
 /** Starts a daemon that outlives this process; returns when it is ready. No daemon is left when it fails. */
@@ -111,7 +135,14 @@ async function stayInForeground(context: Context, first: StartRequest): Promise<
       throw new Ended(code);
     }
     // The flags are in the config since the first start; what was edited there since then must count.
-    request = { kind: 'start', home: context.home, foreground: true };
+    const { handedOver } = daemon;
+    request = {
+      kind: 'start',
+      home: context.home,
+      foreground: true,
+      ...(handedOver === undefined ? {} : { handedOver }),
+      ...(world.interactive && { asks: 'open' as const }),
+    };
     context.talk('restarting');
   }
 }
@@ -122,6 +153,7 @@ function timeoutFor(request: StartRequest): number {
 
 /** A start that failed is exit code 1, whatever the reason. */
 function failedToStart(context: Context, error: unknown): Ended {
+  if (error instanceof Ended) return error;
   context.world.stderr.write(formatError(error, context.talkColour));
   return new Ended(EXIT.failed);
 }

@@ -4,6 +4,8 @@
  */
 import type { Duplex } from 'node:stream';
 import type {
+  BackupReply,
+  BackupRequest,
   ConnectReply,
   ConnectRequest,
   DetachRequest,
@@ -86,6 +88,7 @@ export interface AdminApi {
   revoke(node: string): Later<Done>;
   settle(node: string, request: SettleRequest): Later<Done>;
   setRole(node: string, request: RoleRequest): Later<Done>;
+  backup(request: BackupRequest): Later<BackupReply>;
   doctor(): Later<DoctorReply>;
   reload(): Later<ReloadReply>;
   /** Begins the drain; returns at once. */

@@ -3,6 +3,7 @@ import Router from 'find-my-way';
 import { PATHS } from '../../protocol/admin/contract.js';
 import type { AdminApi, Asked } from './api.js';
 import {
+  backupBody,
   checkBody,
   checkId,
   checkNode,
@@ -91,6 +92,7 @@ export const ROUTES: readonly Route[] = [
   takes(post(PATHS.keysDetach, true), detachBody, (api, body) => api.detachNext(body)),
   takes(put(PATHS.revocation), emptyBody, (api, _, node) => api.revoke(checkNode(node))),
   takes(put(PATHS.settlement), settleBody, (api, body, node) => api.settle(checkNode(node), body)),
+  takes(post(PATHS.backup, false), backupBody, (api, body) => api.backup(body)),
   reads(PATHS.doctor, api => api.doctor()),
   takes(post(PATHS.reload, true), emptyBody, api => api.reload()),
   takes(post(PATHS.shutdown, false), shutdownBody, (api, body) => api.shutdown(body)),

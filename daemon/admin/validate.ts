@@ -5,6 +5,7 @@
  */
 import * as v from 'valibot';
 import type {
+  BackupRequest,
   ConnectRequest,
   DetachRequest,
   ExposeRequest,
@@ -92,6 +93,8 @@ export const settleBody: BodySchema<SettleRequest> = v.object({
     v.regex(/^[0-9a-f]{8,64}$/i, 'must be a hash, or its first 8 characters at least, in hexadecimal'),
   ),
 });
+
+export const backupBody: BodySchema<BackupRequest> = v.object({ passphrase: text });
 
 export const shutdownBody: BodySchema<ShutdownRequest> = v.object({
   drainSeconds: v.optional(whole(0, 3600)),

@@ -149,6 +149,21 @@ export function renameDurably(from: string, to: string, ops: FileOps = nodeFileO
   }
 }
 
+/** Removes a file for good. @throws WarrenError `disk` */
+export function removeDurably(path: string, ops: FileOps = nodeFileOps): void {
+  try {
+    ops.unlink(path);
+    const folder = ops.openDir(dirname(path));
+    try {
+      syncFolder(ops, folder);
+    } finally {
+      ops.close(folder);
+    }
+  } catch (error) {
+    throw diskError(path, error);
+  }
+}
+
 /** Some file systems and Windows cannot sync a folder; there is nothing more to be had there. */
 function syncFolder(ops: FileOps, folder: number): void {
   try {

@@ -22,9 +22,10 @@ import { bytesField, label } from './fields.js';
 import { MAX_STATEMENT, MAX_STATEMENTS } from './keyfile.js';
 import { Seal, type ScryptCost } from './sealed.js';
 import { readSecretFile, unusable } from './secret-file.js';
-import { isKnown, itemsBody, itemsField, networkKind, type SecretRecord } from './statefile.js';
+import { isKnown, itemsBody, itemsField, MAX_STATE_FILE, networkKind, type SecretRecord } from './statefile.js';
 
-const MAX_NEXT_KEY_FILE = 64 * 1024 * 1024;
+/** A trust file at its limit, as text in a text. */
+export const MAX_NEXT_KEY_FILE = 2 * MAX_STATE_FILE;
 const MAX_ADDRESSES = 256;
 const FOLLOWING_SUFFIX = '.following';
 

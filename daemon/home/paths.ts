@@ -13,6 +13,8 @@ export interface HomePaths {
   readonly nodeKeys: string;
   /** network secrets and open invites */
   readonly networkKeys: string;
+  /** a restore that is not finished */
+  readonly restore: string;
   /** folder of what the daemon remembers */
   readonly state: string;
   /** ports got for `:0`, the registry version, removed peers */
@@ -32,6 +34,7 @@ export function homePaths(root: string, platform: string = process.platform): Ho
     keys,
     nodeKeys: join(keys, 'node.json'),
     networkKeys: join(keys, 'network.json'),
+    restore: join(keys, 'restore.json'),
     state,
     memory: join(state, 'memory.json'),
     socket: adminSocketPath(root, platform),

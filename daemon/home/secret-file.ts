@@ -14,6 +14,15 @@ const OTHERS = 0o077;
  * @throws WarrenError `home`
  */
 export function readSecretFile(file: string, max: number, platform: string = process.platform): string | undefined {
+  return readFile(file, max, platform !== 'win32');
+}
+
+/** The same for a file that a passphrase seals: others may read it. */
+export function readSealedFile(file: string, max: number): string | undefined {
+  return readFile(file, max, false);
+}
+
+function readFile(file: string, max: number, isPrivate: boolean): string | undefined {
   let fd: number;
   try {
     fd = fs.openSync(file, 'r');
@@ -24,7 +33,7 @@ export function readSecretFile(file: string, max: number, platform: string = pro
   try {
     const stats = fs.fstatSync(fd);
     if (!stats.isFile()) throw unusable(file, 'it is not a file');
-    if (platform !== 'win32' && (stats.mode & OTHERS) !== 0) throw readable(file, stats.mode);
+    if (isPrivate && (stats.mode & OTHERS) !== 0) throw readable(file, stats.mode);
     if (stats.size > max) throw unusable(file, `it has ${stats.size} bytes, at most ${max} are possible`);
     return textOf(file, fs.readFileSync(fd));
   } finally {

@@ -11,15 +11,15 @@ import {
   refuseTaken,
   takeFollowing,
   writeFollowing,
-  type NextKey,
 } from '../home/next-key.js';
 import { passphraseBytes, type ScryptCost, type Seal } from '../home/sealed.js';
+import type { Surroundings } from './recovery.js';
 import type { NextKeyVault } from './rotations.js';
 
 export interface FileVaultOptions {
   readonly primitives: Primitives;
   /** what the file holds besides the key and the log */
-  readonly surroundings: () => Omit<NextKey, 'seed' | 'statements'>;
+  readonly surroundings: () => Surroundings;
   /** Is this the key that the newest statement commits to? @param seed 32 bytes */
   readonly isCommitted: (seed: Uint8Array) => boolean;
   /** for tests; default: what a passphrase of a person needs */

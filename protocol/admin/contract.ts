@@ -37,6 +37,7 @@ export const PATHS = {
   keysDetach: '/v1/keys/detach-next', // POST DetachRequest → RotateReply
   revocation: '/v1/keys/revocations/:node', // PUT → Done
   settlement: '/v1/keys/settlements/:node', // PUT SettleRequest → Done
+  backup: '/v1/keys/backup', // POST BackupRequest → BackupReply
   doctor: '/v1/doctor', // GET → DoctorReply
   reload: '/v1/reload', // POST → ReloadReply
   shutdown: '/v1/shutdown', // POST ShutdownRequest → ShutdownReply
@@ -389,6 +390,16 @@ export interface KeyLogReply extends Reply {
   }[];
 }
 
+export interface BackupRequest {
+  /** seals the backup */
+  readonly passphrase: string;
+}
+
+export interface BackupReply extends Reply {
+  /** the text of the file, sealed */
+  readonly document: string;
+}
+
 export interface DoctorCheck {
   readonly name: string;
   readonly state: 'ok' | 'warning' | 'problem';
@@ -419,6 +430,8 @@ export interface ShutdownReply extends Reply {
   readonly openStreams: number;
   /** who starts the next daemon when `restart` was asked: the `warren up` that holds it in the foreground, or the caller */
   readonly respawn: 'parent' | 'caller' | 'nobody';
+  /** of a protected home, for the caller that starts the next daemon: `StartRequest.handedOver`. As secret as the keys */
+  readonly handOver?: string;
 }
 
 /** One line of `warren logs`: pino's NDJSON with stable field names (docs/operations.md). */
@@ -449,10 +462,70 @@ export interface StartRequest {
   /** http://HOST:PORT, https://HOST:PORT or `none`; never with credentials */
   readonly proxy?: string;
   readonly join?: string;
+  /** opens a protected home; protects one that is not */
+  readonly passphrase?: string;
+  /** the parent can ask a person: for the passphrase of a protected home; with `choose`, for a new one as well */
+  readonly asks?: 'open' | 'choose';
+  /** what the daemon before this one handed over, see ShutdownReply */
+  readonly handedOver?: string;
+  /** where the next key of a new node goes, an absolute path */
+  readonly nextKey?: string;
+  /** seals that file */
+  readonly nextPassphrase?: string;
+}
+
+/** What `warren keys restore` hands to the daemon's program for it, over its IPC channel. */
+export interface RestoreRequest {
+  readonly kind: 'restore';
+  readonly home: string;
+  /** a backup or a next-key file, an absolute path */
+  readonly file: string;
+  /** of that file */
+  readonly passphrase?: string;
+  /** the parent can ask a person for it */
+  readonly asks?: 'open';
+}
+
+/** A program of the daemon asks its parent, which answers with a PassphraseAnswer. */
+export interface PassphraseQuestion {
+  readonly kind: 'passphrase';
+  /** open: the one that opens it · choose: a new one, to be typed twice */
+  readonly purpose: 'open' | 'choose';
+  /** what it opens or will open: "the home /x", "/media/next.key" */
+  readonly of: string;
+}
+
+export interface PassphraseAnswer {
+  readonly kind: 'passphrase';
+  readonly passphrase: string;
+}
+
+export type RestoreReply =
+  | {
+      readonly kind: 'restored';
+      readonly source: 'backup' | 'next-key';
+      readonly node: string;
+      readonly seq: number;
+      /** ISO 8601; null for a next-key file */
+      readonly backupTime: string | null;
+      /** it opens with the passphrase of the backup */
+      readonly protected: boolean;
+      /** config.yaml was there and stayed as it is */
+      readonly keptConfig: boolean;
+    }
+  | PassphraseQuestion
+  | Failure;
+
+export interface Failure {
+  readonly kind: 'failed';
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
 }
 
 export type StartReply =
   | { readonly kind: 'ready'; readonly status: Status; readonly joined?: JoinReply }
-  | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint?: string }
+  | Failure
+  | PassphraseQuestion
   /** sent before a foreground daemon ends for a restart: the parent starts the next one */
-  | { readonly kind: 'restarting' };
+  | { readonly kind: 'restarting'; readonly handOver?: string };

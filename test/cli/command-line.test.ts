@@ -32,13 +32,14 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['peer remove', /missing required argument 'NODE'/, /warren help peer remove/],
   // What comes with a later release is unknown until then.
   ['keys detach-next F', /unknown command 'detach-next'/, /./],
-  ['keys revoke', /missing argument/, /./],
-  ['keys backup F', /unknown command 'backup'/, /./],
-  ['keys restore F', /unknown command 'restore'/, /./],
-  ['peer demote', /missing argument/, /./],
+  ['keys revoke', /missing required argument 'NODE'/, /./],
+  ['keys backup', /missing argument|missing required argument/, /warren help keys backup/],
+  ['keys restore', /missing argument|missing required argument/, /warren help keys restore/],
+  ['peer demote', /missing required argument 'NODE'/, /./],
   ['keys rotate --why x', /unknown option '--why'/, /./],
-  ['up --passphrase-file F', /unknown option '--passphrase-file'/, /./],
-  ['up --next-key F', /unknown option '--next-key'/, /./],
+  ['up --passphrase-file', /option '--passphrase-file <FILE>' argument missing/, /./],
+  ['up --next-key', /option '--next-key <FILE>' argument missing/, /./],
+  ['up --passphrase-file - --join -', /standard input can be read once only/, /./],
 ];
 
 for (const [line, sentence, hint] of USAGE)

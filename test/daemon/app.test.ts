@@ -32,7 +32,7 @@ async function start(name: string, extra: Partial<StartRequest> = {}): Promise<B
     log: logOf(name),
     logs,
     setLogLevel: () => undefined,
-    onShutdown: () => 'nobody',
+    onShutdown: () => ({ respawn: 'nobody' }),
   });
   running.push(bound);
   return bound;

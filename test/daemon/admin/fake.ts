@@ -38,7 +38,7 @@ export function json(reply: Reply): {
 const METHODS = [
   ...['status', 'diagnostics', 'peers', 'removePeer', 'ping', 'invite', 'join', 'services', 'expose', 'unexpose'],
   ...['tunnels', 'connect', 'disconnect', 'openStream', 'streamEnd', 'keys', 'keyLog', 'doctor', 'reload', 'shutdown'],
-  ...['rotateKeys', 'detachNext', 'revoke', 'settle', 'setRole'],
+  ...['rotateKeys', 'detachNext', 'revoke', 'settle', 'setRole', 'backup'],
 ];
 
 export async function withAdmin(body: (daemon: FakeDaemon) => Promise<void>): Promise<void> {

@@ -66,6 +66,7 @@ const CALLS: readonly (readonly [string, string, unknown, readonly unknown[]])[]
   ['PUT', '/v1/keys/revocations/host-b', undefined, ['revoke', 'host-b']],
   ['PUT', '/v1/keys/settlements/host-b', { standing: '0011aabb' }, ['settle', 'host-b', { standing: '0011aabb' }]],
   ['PUT', '/v1/peers/host-b/role', { action: 'promote' }, ['setRole', 'host-b', { action: 'promote' }]],
+  ['POST', '/v1/keys/backup', { passphrase: 'p' }, ['backup', { passphrase: 'p' }]],
   ['GET', '/v1/doctor', undefined, ['doctor']],
   ['POST', '/v1/reload', undefined, ['reload']],
   ['POST', '/v1/shutdown', { drainSeconds: 0, restart: true }, ['shutdown', { drainSeconds: 0, restart: true }]],
