@@ -4,11 +4,11 @@
  * beside it is authenticated with it. A damaged file is never replaced by an empty one: the daemon refuses to start on it.
  */
 import * as v from 'valibot';
-import { fromBase64url, fromUtf8, toBase64url, utf8, wipe } from '../../protocol/bytes.js';
+import { fromBase64url, toBase64url, utf8, wipe } from '../../protocol/bytes.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { writeFileAtomic, type FileOps } from './atomic.js';
 import { sealSchema, type Seal, type SealHeader } from './sealed.js';
-import { unusable } from './secret-file.js';
+import { textOf, unusable } from './secret-file.js';
 
 /** How the secrets in a document are kept. `none`: by the file's mode alone. */
 const PROTECTION_NONE = { kind: 'none' } as const;
@@ -102,7 +102,7 @@ function unsealed(envelope: Envelope, seal: Seal | undefined): unknown {
   const plaintext = seal.isOf(header) ? seal.open(header, boundTo(envelope, header), sealed) : undefined;
   if (plaintext === undefined) throw wrongPassphrase(file);
   try {
-    return parseJson(file, fromUtf8(plaintext));
+    return parseJson(file, textOf(file, plaintext));
   } finally {
     wipe(plaintext);
   }
@@ -192,7 +192,7 @@ export function saveDocument(file: string, request: SaveRequest): void {
 }
 
 function openText({ format, version, body }: DocumentContent): string {
-  return textOf({ format, version, protection: PROTECTION_NONE, body: encode(body) });
+  return printed({ format, version, protection: PROTECTION_NONE, body: encode(body) });
 }
 
 /** The text of a document whose body is sealed. */
@@ -202,10 +202,10 @@ export function sealedText({ format, version, body, about = {} }: DocumentConten
   const sealed = seal.close(header, boundTo({ format, version, about }, header), plaintext);
   wipe(plaintext);
   const shown = Object.keys(about).length === 0 ? {} : { about };
-  return textOf({ format, version, protection: encode({ ...header }), ...shown, body: toBase64url(sealed) });
+  return printed({ format, version, protection: encode({ ...header }), ...shown, body: toBase64url(sealed) });
 }
 
-function textOf(document: object): string {
+function printed(document: object): string {
   return `${JSON.stringify(document, undefined, 1)}\n`;
 }
 

@@ -41,7 +41,8 @@ function readFile(file: string, max: number, isPrivate: boolean): string | undef
   }
 }
 
-function textOf(file: string, bytes: Uint8Array): string {
+/** @throws WarrenError `home` when it is not UTF-8 */
+export function textOf(file: string, bytes: Uint8Array): string {
   try {
     return fromUtf8(bytes);
   } catch {
