@@ -213,9 +213,14 @@ export class SessionSlot {
   }
 
   private refuseDouble(newcomer: Newcomer): void {
-    const who = shortId(this.options.peer);
-    this.options.onAlarm(`two hosts run as ${who}: a second one without the session's secret was turned away`);
-    newcomer.link.close('duplicate-identity', 'another host runs with this identity');
+    const { link } = newcomer;
+    // Only a host that is there is a double: what a link said that was closed meanwhile may come late.
+    link.ping(answer => {
+      if (answer === undefined) return;
+      const who = shortId(this.options.peer);
+      this.options.onAlarm(`two hosts run as ${who}: a second one without the session's secret was turned away`);
+      link.close('duplicate-identity', 'another host runs with this identity');
+    });
   }
 
   private refuseProof(newcomer: Newcomer): void {

@@ -38,7 +38,7 @@ export interface Candidate {
 }
 
 /** Secrets of the past by which an ATTACH that comes late is told from a forged one; they open nothing any more. */
-const FORMER_SECRETS = 2;
+const FORMER_SECRETS = 8;
 
 export class SessionSecrets {
   /** 16 bytes, public */

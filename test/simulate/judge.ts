@@ -11,6 +11,8 @@ import type { Side } from './wire.js';
 
 /** Links end with these for reasons that lie in the path, or in what both sides may want. */
 const LINK_CODES: ReadonlySet<Code> = new Set<Code>(['no-error', 'surplus', 'ping-timeout', 'replaced', 'attach-failed', 'not-admitted', 'going-away']); // prettier-ignore
+/** Epochs for which a late ATTACH is told from a forged one. */
+const EPOCHS_KNOWN = 8;
 /** Timers are this exact, ms. */
 const SLACK_MS = 0.001;
 /** Bytes of the largest chunk that a user writes at once: a stream may keep so much more than its bound. */
@@ -92,6 +94,7 @@ export class Judge {
     if (view === undefined || view.isGone) return;
     conn.view = view;
     view.attached.add(conn.id);
+    view.attaches++;
     view.lostAt = undefined;
   }
 
@@ -130,7 +133,16 @@ export class Judge {
   alarm(peer: Peer, sentence: string): void {
     this.hub.trace.note(`side ${peer.side} alarm: ${sentence}`);
     peer.alarms++;
-    if (!peer.conns.some(conn => conn.isRogue)) this.hub.fail(`side ${peer.side} alarm: ${sentence}`);
+    if (!peer.conns.some(conn => conn.isRogue) && !this.isVeryLate(peer))
+      this.hub.fail(`side ${peer.side} alarm: ${sentence}`);
+  }
+
+  /** An ATTACH on a link that its sender has given up: after many others it cannot be told from a forged one. */
+  private isVeryLate(peer: Peer): boolean {
+    const { reading, view } = peer;
+    if (reading === undefined || view === undefined) return false;
+    const isGivenUp = !this.hub.otherPeer(peer).conns.some(conn => conn.wire === reading.wire);
+    return isGivenUp && view.attaches - reading.attachesBefore > EPOCHS_KNOWN;
   }
 
   // ── after every event ────────────────────────────────────────────────────────────────────────────────────────────

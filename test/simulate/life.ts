@@ -114,7 +114,6 @@ export class Life {
     this.repeat(() => MEND_EVERY_MS, () => adversary.mend()); // prettier-ignore
     if (!this.runUntil(() => hub.pairs.every(isFinished), FINISH_WITHIN_MS)) hub.fail(`stuck: ${this.describe()}`);
     this.judgeStreams();
-    users.release();
     if (!this.runUntil(() => this.isForgotten(), FORGET_WITHIN_MS)) hub.fail(`left behind: ${this.leftBehind()}`);
     this.shutDown();
   }
@@ -198,14 +197,15 @@ export class Life {
   }
 
   private describe(): string {
-    return this.hub.pairs
+    const streams = this.hub.pairs
       .filter(pair => !isFinished(pair))
       .flatMap(pair => pair.ends)
       .map(e => {
         const state = e.stream === undefined ? 'never offered' : e.stream.state;
-        return `${e.name} ${state} wrote ${e.written}/${e.plan} got ${e.got}${e.gotFin ? ' fin' : ''}`;
-      })
-      .join('; ');
+        const credit = `may send to ${e.limitSeen}, grants to ${e.limitTold}`;
+        return `${e.name} ${state} wrote ${e.written}/${e.plan} got ${e.got}${e.gotFin ? ' fin' : ''}, ${credit}`;
+      });
+    return [...streams, this.leftBehind()].join('; ');
   }
 }
 

@@ -121,6 +121,8 @@ export class View {
   readonly byId: Map<number, Pair>;
   /** ids of links that carry it */
   readonly attached = new Set<number>();
+  /** Links that have been attached to it in all. */
+  attaches = 0;
   /** When the last of them was lost; undefined while there is one. */
   lostAt: number | undefined;
   /** Resets that its streams were told in this step, to be explained by the end of the session. */

@@ -83,13 +83,17 @@ export class Conn {
   /** The other end is no honest peer. */
   isRogue = false;
   isAdmitted = false;
+  /** How often links had been attached to the session before this one came. */
+  readonly attachesBefore: number;
   /** Records that have been opened and not audited. */
   readonly opened: Uint8Array[] = [];
 
   constructor(
     readonly peer: Peer,
     readonly wire: Wire,
-  ) {}
+  ) {
+    this.attachesBefore = peer.view?.attaches ?? 0;
+  }
 
   get id(): number {
     return 2 * this.wire.id + this.peer.side;
@@ -112,6 +116,8 @@ export class Peer {
   /** What other peers use of the process's budget. */
   hogged = 0;
   alarms = 0;
+  /** The link whose records it is reading right now. */
+  reading: Conn | undefined;
 
   constructor(
     private readonly hub: Hub,
@@ -213,7 +219,9 @@ class LinkWireEnd implements WireEnd {
   receive(bytes: Uint8Array): void {
     if (this.timers.isDead) return;
     this.hub.trace.number(bytes.length);
+    this.conn.peer.reading = this.conn;
     this.conn.link.receive(bytes);
+    this.conn.peer.reading = undefined;
     for (const plaintext of this.conn.opened.splice(0)) this.hub.hooks.onOpened(this.conn, plaintext);
   }
 

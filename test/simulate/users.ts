@@ -54,7 +54,7 @@ export class Users {
     const live = this.live();
     if (this.isFinishing) {
       for (const end of live) this.complete(end);
-      return;
+      return this.release();
     }
     for (let n = dice.between(1, 4); n > 0; n--) {
       if (this.toOpen > 0 && dice.chance(0.2)) this.open(dice.below(2) as Side);
@@ -174,8 +174,8 @@ export class Users {
     end.stream!.consumed(n);
   }
 
-  /** Gives back what closed ends have not consumed. */
-  release(): void {
+  /** Takes what is left, at closed ends, too: until then it counts. */
+  private release(): void {
     for (const pair of this.hub.pairs) {
       for (const end of pair.ends) if (end.stream !== undefined && !end.isOut) this.consume(end, end.unconsumed);
     }

@@ -81,7 +81,9 @@ test('an ATTACH that was right a moment ago is late, not forged, and opens nothi
   assert.ok(other.isLate(l, attach));
   assert.not(other.isLate(link(), attach), 'the proof is of another link');
   assert.not(other.isLate(l, { ...attach, proof: dice.bytes(32) }));
-  for (let i = 0; i < 2; i++) assert.ok(attached(decider, other)());
+  for (let i = 0; i < 7; i++) assert.ok(attached(decider, other)());
+  assert.ok(other.isLate(l, attach));
+  assert.ok(attached(decider, other)());
   assert.not(other.isLate(l, attach), 'only so much of the past is kept');
 });
 
