@@ -5,6 +5,7 @@
  *   base … next   sent, kept for sending again
  *   next … end    to be sent (again, below `highest`)
  */
+import { EMPTY } from '../bytes.js';
 import type { Limits } from '../limits.js';
 
 /** Slots of dropped chunks before the array is closed up. */
@@ -70,7 +71,8 @@ export class SendBuffer {
     this.base = to;
     while (this.head < this.chunks.length && this.headAt + this.chunks[this.head]!.length <= to) {
       this.headAt += this.chunks[this.head]!.length;
-      this.head++;
+      // The slot stays until the array is closed up, the bytes do not.
+      this.chunks[this.head++] = EMPTY;
     }
     if (this.next < to) this.next = to;
     if (this.cursor < this.head) {

@@ -1,4 +1,5 @@
 /** SendBuffer and ReceiveBuffer against models that are too simple to be wrong. */
+import { collectGarbage } from '../../../daemon/observe/collect.js';
 import { concat } from '../../../protocol/bytes.js';
 import { DEFAULT_LIMITS } from '../../../protocol/limits.js';
 import { ReceiveBuffer } from '../../../protocol/session/receive-buffer.js';
@@ -37,6 +38,24 @@ test('sending: what is taken is what was written, through releases and rewinds',
     buffer.clear();
     assert.equal([buffer.retained, buffer.unsent], [0, 0]);
   }
+});
+
+test('sending: what the peer has is not held any more, however few chunks there were', async () => {
+  const buffer = new SendBuffer();
+  const chunks: WeakRef<Uint8Array>[] = [];
+  for (let i = 0; i < 20; i++) {
+    const chunk = new Uint8Array(1024);
+    chunks.push(new WeakRef(chunk));
+    buffer.write(chunk);
+  }
+  buffer.take(20 * 1024);
+  buffer.release(19 * 1024);
+  // A WeakRef holds on to what it was made of until the end of the turn.
+  await new Promise(setImmediate);
+  collectGarbage();
+  const held = chunks.filter(chunk => chunk.deref() !== undefined).length;
+  assert.is(held, 1);
+  assert.is(buffer.retained, 1024);
 });
 
 test('sending: released chunks are let go', () => {
