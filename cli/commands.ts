@@ -271,8 +271,23 @@ export const KEYS: readonly Spec[] = [
           '--affirm <WHICH>',
           'compromised, on an admin: what it had signed counts on: signed-here (default), all or none',
         )
+        .option(
+          '--next-key <FILE>',
+          'the file of the next key: it holds the one to use now, or is made; the following one goes there',
+        )
+        .option('--passphrase-file <FILE>', 'passphrase of that file: FILE, /dev/fd/N, or - for standard input')
         .option('--network-secret', 'a new secret of the network, for an admin'),
     run: async (context, _, options) => (await import('./commands/keys.js')).rotate(context, options),
+  },
+  {
+    line: 'detach-next <FILE>',
+    summary: 'rotate, and keep the following key in a file outside of this home from now on',
+    examples: ['warren keys detach-next /media/stick/host-a.next'],
+    json: true,
+    options: command =>
+      command.option('--passphrase-file <FILE>', 'passphrase for it: FILE, /dev/fd/N, or - for standard input'),
+    run: async (context, [file = ''], options) =>
+      (await import('./commands/keys.js')).detachNext(context, file, options),
   },
   {
     line: 'revoke <NODE>',

@@ -1,6 +1,9 @@
-/** `warren keys show`, `log`, `rotate`, `revoke` and `settle`. */
+/** `warren keys show`, `log`, `rotate`, `detach-next`, `revoke` and `settle`. */
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
 import {
   PATHS,
+  type DetachRequest,
   type Done,
   type KeyLogReply,
   type KeysReply,
@@ -8,8 +11,10 @@ import {
   type RotateRequest,
   type SettleRequest,
 } from '../../protocol/admin/contract.js';
+import { WarrenError } from '../../protocol/errors.js';
 import { fill } from '../client.js';
 import type { Context, Options } from '../context.js';
+import { passphraseFor } from '../passphrase.js';
 import { oneOf, segment } from '../values.js';
 import { formatSince, formatUntil } from '../output/format.js';
 import { table } from '../output/table.js';
@@ -64,9 +69,30 @@ export async function rotate(context: Context, options: Options): Promise<void> 
     ...(options.affirm === undefined ? {} : { affirm: oneOf('--affirm', String(options.affirm), AFFIRM) }),
     ...(options.networkSecret === true ? { networkSecret: true } : {}),
   };
-  const reply = await context.client.post<RotateReply>(PATHS.keysRotate, request);
+  const file = options.nextKey === undefined ? undefined : resolve(context.world.cwd, String(options.nextKey));
+  const sealed = file === undefined ? {} : { nextFile: file, passphrase: await passphraseOf(context, file, options) };
+  const reply = await context.client.post<RotateReply>(PATHS.keysRotate, { ...request, ...sealed });
   if (context.json) context.document(reply);
   tellRotation(context, reply);
+}
+
+export async function detachNext(context: Context, argument: string, options: Options): Promise<void> {
+  const file = resolve(context.world.cwd, argument);
+  if (existsSync(file))
+    throw new WarrenError('exists', `${file} exists already`, { hint: 'name another file; it is never written over' });
+  const request: DetachRequest = { file, passphrase: await passphraseOf(context, file, options) };
+  const reply = await context.client.post<RotateReply>(PATHS.keysDetach, request);
+  if (context.json) context.document(reply);
+  tellRotation(context, reply);
+  context.talk(`the next key lies in ${file} alone: keep it on another medium, and its passphrase elsewhere`);
+}
+
+/** Of the file of the next key: that of an existing one, or a new one for a new file. */
+async function passphraseOf(context: Context, file: string, options: Options): Promise<string> {
+  // Nobody should type a passphrase to learn that no daemon runs.
+  await context.client.get<KeysReply>(PATHS.keys);
+  const question = { purpose: existsSync(file) ? 'open' : 'choose', of: file } as const;
+  return passphraseFor(context.world, options.passphraseFile as string | undefined, question);
 }
 
 /** What there is to say of a rotation, on standard error. */

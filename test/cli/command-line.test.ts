@@ -30,8 +30,7 @@ const USAGE: readonly (readonly [line: string, sentence: RegExp, hint: RegExp])[
   ['down --json', /unknown option '--json'/, /./],
   ['help nonsense', /unknown command 'nonsense'/, /./],
   ['peer remove', /missing required argument 'NODE'/, /warren help peer remove/],
-  // What comes with a later release is unknown until then.
-  ['keys detach-next F', /unknown command 'detach-next'/, /./],
+  ['keys detach-next', /missing required argument 'FILE'/, /./],
   ['keys revoke', /missing required argument 'NODE'/, /./],
   ['keys backup', /missing argument|missing required argument/, /warren help keys backup/],
   ['keys restore', /missing argument|missing required argument/, /warren help keys restore/],

@@ -64,10 +64,11 @@ test('unknown command, unknown option, missing argument: usage, before the daemo
     ['status', '--jsn'],
     ['expose', 'x'],
     ['connect'],
-    ['peer', 'promote', 'x'],
-    ['keys', 'rotate'],
-    ['invite', '--for', 'x'],
-    ['up', '--links', '2'],
+    ['peer', 'promote'],
+    ['keys', 'rotat'],
+    ['keys', 'rotate', '--resaon', 'routine'],
+    ['invite', '--fro', 'x'],
+    ['up', '--links'],
   ])
     refused(await nobody.warren(args), 2, /./);
   assert.not(existsSync(nobody.home), 'not even the home was made');

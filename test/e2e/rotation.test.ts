@@ -1,9 +1,9 @@
 /** Keys are rotated from the command line while everything runs: nothing is lost, and no old key is left. */
 import { createHash } from 'node:crypto';
-import { cpSync, lstatSync, readFileSync } from 'node:fs';
+import { cpSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import type net from 'node:net';
 import { join } from 'node:path';
-import type { KeyLogReply, RotateReply } from '../../protocol/admin/contract.js';
+import type { KeyLogReply, KeysReply, RotateReply } from '../../protocol/admin/contract.js';
 import { Lab, connected, until, type Host } from '../helpers/hosts.js';
 import { dial, exchange, echo, readAll, sendBytes, startService } from '../helpers/traffic.js';
 import { assert, full, suite } from '../helpers/suite.js';
@@ -33,7 +33,7 @@ async function service(name: string, onConnection: (socket: net.Socket) => void)
 }
 
 interface KeyFile {
-  readonly body: { readonly noise: string; readonly signing: string; readonly next: string };
+  readonly body: { readonly noise: string; readonly signing: string; readonly next: string | null };
 }
 
 function keyFile(host: Host): KeyFile {
@@ -148,6 +148,34 @@ test(
   },
   { deadline: 120_000 },
 );
+
+test('with the next key in a file, only who has the file and its passphrase rotates', async () => {
+  const file = join(lab.folder, 'host-b.next');
+  const secret = join(lab.folder, 'passphrase');
+  const wrong = join(lab.folder, 'wrong');
+  writeFileSync(secret, 'correct horse battery staple\n', { mode: 0o600 });
+  writeFileSync(wrong, 'incorrect horse\n', { mode: 0o600 });
+  const { seq } = await b.json<RotateReply>(['keys', 'detach-next', file, '--passphrase-file', secret]);
+  const { nextKeyFile } = await b.json<KeysReply>(['keys', 'show']);
+  assert.is(nextKeyFile, file);
+  assert.is(keyFile(b).body.next, null, 'the home does not hold it');
+  const before = readFileSync(file);
+  for (const args of [
+    [],
+    ['--next-key', file, '--passphrase-file', wrong],
+    ['--next-key', `${file}x`, '--passphrase-file', secret],
+  ]) {
+    const result = await b.warren(['keys', 'rotate', ...args]);
+    assert.equal([result.status, result.stdout], [1, '']);
+    assert.match(result.stderr, /^warren: .+\nhint: .+\n$/);
+  }
+  assert.ok(readFileSync(file).equals(before), 'the file is as it was');
+  const again = await b.json<RotateReply>(['keys', 'rotate', '--next-key', file, '--passphrase-file', secret]);
+  assert.is(again.seq, seq + 1);
+  assert.not(readFileSync(file).equals(before), 'the following key has taken its place');
+  await until('host-a follows', async () => (await a.status()).peers.find(p => p.name === 'host-b')?.seq === seq + 1);
+  await connected(a, 'host-b');
+});
 
 test('a new network secret reaches who is connected at once, and who was away when it comes back', async () => {
   const c = lab.host('host-c');
