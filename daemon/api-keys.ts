@@ -11,7 +11,7 @@ import type {
   RotateRequest,
   SettleRequest,
 } from '../protocol/admin/contract.js';
-import { equal, toHex } from '../protocol/bytes.js';
+import { equal, fromHex, toHex } from '../protocol/bytes.js';
 import { WarrenError } from '../protocol/errors.js';
 import { fingerprint, nodeIdText, parseNodeId, type NodeId } from '../protocol/identity/node-id.js';
 import type { RoleAction } from '../protocol/identity/role.js';
@@ -54,9 +54,9 @@ export class KeysApi {
   }
 
   log(): KeyLogReply {
-    const { network } = this.parts;
-    const log = network.trust.keyLog(network.nodeId);
-    const statements = Array.from({ length: log?.length ?? 0 }, (_, seq) => log!.at(seq)!);
+    // What this home has made itself: others may have been taken for this node.
+    const { keyring } = this.parts;
+    const statements = Array.from({ length: keyring.seq + 1 }, (_, seq) => keyring.statementAt(seq)!);
     return { apiVersion: API_VERSION, statements: statements.map(statementInfo) };
   }
 
@@ -134,13 +134,13 @@ export class KeysApi {
     if (fork === undefined)
       throw new WarrenError('not-found', `The key log of ${name} has no open fork.`, { hint: 'See: warren doctor' });
     const wanted = standing.toLowerCase();
-    const branch = fork.branches.find(({ hash }) => toHex(hash).startsWith(wanted));
-    if (branch === undefined)
+    const hash = fork.branches.find(({ hash }) => toHex(hash).startsWith(wanted))?.hash ?? wholeHash(wanted);
+    if (hash === undefined)
       throw new WarrenError('not-found', `No branch of the fork of ${name} has a statement with that hash.`, {
         hint: `They are ${fork.branches.map(({ hash }) => toHex(hash)).join(' and ')}; the owner's: warren keys log`,
       });
-    network.authority.settle(node, branch.hash);
-    return { apiVersion: API_VERSION, done: true, note: `the branch ${toHex(branch.hash)} of ${name} stands` };
+    network.authority.settle(node, hash);
+    return { apiVersion: API_VERSION, done: true, note: `the branch ${toHex(hash)} of ${name} stands` };
   }
 
   /** @throws WarrenError `not-found` */
@@ -154,6 +154,11 @@ export class KeysApi {
       throw error;
     }
   }
+}
+
+/** A thief can make any number of branches, and a proof shows two: the owner's may be none of them. */
+function wholeHash(text: string): Uint8Array | undefined {
+  return /^[0-9a-f]{64}$/.test(text) ? fromHex(text) : undefined;
 }
 
 /** A node whose key log is known, whatever it is in this network. */

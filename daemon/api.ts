@@ -40,7 +40,7 @@ import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
 import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
 import { checkDaemon } from './check.js';
 import type { Change } from './config/diff.js';
-import { forkWords } from './keys/fork-words.js';
+import { forkWords, outrunWords } from './keys/fork-words.js';
 import { removeService, removeTunnel, setService, setTunnel } from './config/edit.js';
 import { reloadConfig, type Undo } from './config/reload.js';
 import type { Config, ServiceConfig } from './config/types.js';
@@ -121,13 +121,15 @@ export class Api implements AdminApi {
   }
 
   private warnings(): string[] {
-    const { network, alarms, tunnels, config } = this.parts;
+    const { network, alarms, tunnels, config, keyring } = this.parts;
+    const outrun = outrunWords(network.trust, keyring);
     const own = network.trust.judge(network.nodeId);
     const { problem } = proxyState(config.node.proxy, process.env);
     return [
       ...alarms,
       ...(own.verdict === 'admitted' ? [] : [`this node: ${own.sentence}`]),
-      ...network.trust.openForks().map(fork => forkWords(network.trust, network.nodeId, fork).sentence),
+      ...network.trust.openForks().map(fork => forkWords(network.trust, keyring, fork).sentence),
+      ...(outrun === undefined ? [] : [outrun.sentence]),
       ...this.rotationWarning(),
       ...this.nameWarning(),
       ...(problem === undefined ? [] : [`no link can be dialed: ${problem.message}`]),

@@ -3,7 +3,8 @@ import { accessSync, constants, statfsSync } from 'node:fs';
 import type { DoctorCheck } from '../protocol/admin/contract.js';
 import { equal } from '../protocol/bytes.js';
 import { nodeIdText, parseNodeId } from '../protocol/identity/node-id.js';
-import { forkWords } from './keys/fork-words.js';
+import { forkWords, outrunWords } from './keys/fork-words.js';
+import { MAX_STATEMENTS } from './home/keyfile.js';
 import { permissionProblems } from './home/home.js';
 import { doctorChecks, type DoctorInput } from './observe/doctor.js';
 import { proxyInput } from './observe/proxy-input.js';
@@ -18,6 +19,7 @@ export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]>
     ...doctorChecks(inputOf(parts)),
     ...grantChecks(parts),
     ...forkChecks(parts),
+    ...logLengthCheck(parts),
     ...peerChecks(parts),
     ...relayChecks(parts),
     nextKeyCheck(parts),
@@ -146,11 +148,31 @@ function peerChecks(parts: Parts): DoctorCheck[] {
   });
 }
 
-function forkChecks({ network }: Parts): DoctorCheck[] {
-  return network.trust.openForks().map(fork => {
-    const { sentence, hint } = forkWords(network.trust, network.nodeId, fork);
-    return { name: 'key log', state: 'problem', message: sentence, hint };
-  });
+function forkChecks({ network, keyring }: Parts): DoctorCheck[] {
+  const name = 'key log';
+  const outrun = outrunWords(network.trust, keyring);
+  const words = network.trust.openForks().map(fork => forkWords(network.trust, keyring, fork));
+  return [...words, ...(outrun === undefined ? [] : [outrun])].map(({ sentence, hint }) => ({
+    name,
+    state: 'problem',
+    message: sentence,
+    hint,
+  }));
+}
+
+/** Rotations that are left when `doctor` begins to warn. */
+const FEW_ROTATIONS = 256;
+
+/** A key log has an end; the node must be replaced by a new one before it comes. */
+function logLengthCheck({ keyring }: Parts): DoctorCheck[] {
+  const left = MAX_STATEMENTS - 1 - keyring.seq;
+  if (left > FEW_ROTATIONS) return [];
+  const message =
+    left > 0
+      ? `the key log of this node has room for ${left} more ${left === 1 ? 'rotation' : 'rotations'}`
+      : 'the key log of this node is full: its keys cannot be rotated any more';
+  const hint = 'make this host a new node in time: an empty home, and an invite (warren up --join TOKEN)';
+  return [{ name: 'key log', state: left > 0 ? 'warning' : 'problem', message, hint }];
 }
 
 /** Both keys in one place: whoever takes the home has the next key too. */

@@ -173,6 +173,7 @@ export function assemble(given: Ingredients): Parts {
   const rotations = new Rotations({
     keyring: given.keyring,
     authority: network.authority,
+    trust: () => network.trust,
     vault: new FileVault({
       primitives,
       surroundings: () => surroundings(network, peers),

@@ -67,6 +67,12 @@ export class Keyring {
     return decodeStatement(this.options.primitives, this.keys.statements[this.seq]!);
   }
 
+  /** A statement of this node, as this home has made it; undefined beyond the newest one. */
+  statementAt(seq: number): Statement | undefined {
+    const bytes = this.keys.statements[seq];
+    return bytes && decodeStatement(this.options.primitives, bytes);
+  }
+
   /** Where the next key lies when it is not in this home. */
   get nextFile(): string | undefined {
     return this.keys.nextSeed === undefined ? this.keys.nextFile : undefined;

@@ -12,8 +12,10 @@ import type { NodeId } from '../../protocol/identity/node-id.js';
 import type { Claim } from '../../protocol/identity/claim.js';
 import type { ClaimKind } from '../../protocol/identity/shelves.js';
 import type { NewKeys } from '../../protocol/identity/statement.js';
+import type { TrustStore } from '../../protocol/identity/trust-store.js';
 import { errorFields, type Log } from '../observe/log.js';
 import type { Authority } from '../peers/authority.js';
+import { forkWords, ownFork } from './fork-words.js';
 import type { Keyring, RotationReason } from './keyring.js';
 
 /** The next key in a file of its own, sealed by a passphrase. */
@@ -51,6 +53,7 @@ export interface Rotated {
 export interface RotationsOptions {
   readonly keyring: Keyring;
   readonly authority: Authority;
+  readonly trust: () => TrustStore;
   readonly vault: NextKeyVault;
   readonly log: Log;
   /** new keys are in use and told: links made with others are to be replaced, or closed */
@@ -62,7 +65,7 @@ export class Rotations {
 
   constructor(private readonly options: RotationsOptions) {}
 
-  /** @throws WarrenError `in-use`, `bad-value`, `disk`, `limit`; nothing has changed then */
+  /** @throws WarrenError `in-use`, `bad-value`, `disk`, `limit`, `denied` when the own log is forked; nothing has changed then */
   async rotate(request: RotationRequest): Promise<Rotated> {
     if (this.isBusy)
       throw new WarrenError('in-use', 'A rotation is under way already.', { hint: 'Wait until it is done.' });
@@ -77,6 +80,7 @@ export class Rotations {
   private async run(request: RotationRequest): Promise<Rotated> {
     const { keyring, authority } = this.options;
     const { reason, nextFile } = request;
+    this.refuseForked();
     const next = await this.openNext(request);
     const made = keyring.make({ reason, time: authority.rotationTime(), ...(next !== undefined && { next }) });
     if (nextFile !== undefined) await this.prepare(request, nextFile, made);
@@ -84,6 +88,15 @@ export class Rotations {
     wipe(made.signing.privateKey, made.noise.privateKey, made.next);
     if (nextFile !== undefined) this.replace(nextFile);
     return this.tell(request, made);
+  }
+
+  /** Nobody takes a statement behind an open fork: this home would go where nobody follows. */
+  private refuseForked(): void {
+    const { keyring, trust } = this.options;
+    const fork = ownFork(trust(), keyring);
+    if (fork === undefined) return;
+    const { sentence, hint } = forkWords(trust(), keyring, fork);
+    throw new WarrenError('denied', `${sentence[0]!.toUpperCase()}${sentence.slice(1)}.`, { hint });
   }
 
   /** @returns the committed key if it lies in the file */

@@ -15,6 +15,7 @@ import { decodeNetworkSecret, secretHash } from '../../protocol/identity/network
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
 import type { TrustItem } from '../../protocol/identity/trust-item.js';
 import { TrustStore, type AddResult } from '../../protocol/identity/trust-store.js';
+import { outrunWords } from '../keys/fork-words.js';
 import type { Keyring } from '../keys/keyring.js';
 import type { KeptItem, NetworkState, SecretRecord, StateFiles } from '../home/statefile.js';
 import { errorFields, type Log } from '../observe/log.js';
@@ -221,6 +222,7 @@ export class Network {
       for (const [i, result] of results.entries()) {
         const node = result.node === undefined ? undefined : this.nameOf(result.node);
         if (result.alarm !== undefined) this.options.onAlarm(result.alarm, node);
+        if (items[i]!.kind === 'statement' && result.status === 'added' && from !== undefined) this.noteOutrun(result);
         if (result.status !== 'refused') continue;
         const fields = { kind: items[i]!.kind, node, from: from && this.nameOf(from), reason: result.why };
         this.repeats.warn('item-refused', fields, 'something that a peer told is not right');
@@ -229,6 +231,13 @@ export class Network {
     } finally {
       this.source = before;
     }
+  }
+
+  /** Somebody else has made a statement in this node's name, with the key that this home holds too. */
+  private noteOutrun({ node }: AddResult): void {
+    if (node === undefined || !equal(node, this.nodeId)) return;
+    const words = outrunWords(this.store, this.options.keyring);
+    if (words !== undefined) this.options.onAlarm(words.sentence, this.name);
   }
 
   /**

@@ -188,7 +188,7 @@ export interface RotationOptions {
 export function createRotation(primitives: Primitives, options: RotationOptions): NewKeys {
   const { head, reason, next, old, now } = options;
   const { ed25519 } = primitives;
-  if (head.seq + 1 >= MAX_STATEMENTS) throw new WarrenError('limit', `a key log ends at ${MAX_STATEMENTS} statements`);
+  if (head.seq + 1 >= MAX_STATEMENTS) throw isFull();
   const signing = ed25519.fromSeed(next);
   if (!equal(keyCommitment(primitives, signing.publicKey), head.next)) {
     throw new WarrenError('crypto', 'the next key is not the one that the newest statement commits to');
@@ -211,6 +211,12 @@ export function createRotation(primitives: Primitives, options: RotationOptions)
       ? { body, signature, oldSignature: signOld(primitives, head, old, body) }
       : { body, signature };
   return { statement: encodeEnvelope(envelope), nodeId: head.node, seq: head.seq + 1, signing, noise, next: following };
+}
+
+function isFull(): WarrenError {
+  return new WarrenError('limit', `The key log of this node is full: it ends at ${MAX_STATEMENTS} statements.`, {
+    hint: 'Make this host a new node: an empty home, and an invite of the network.',
+  });
 }
 
 function signOld(primitives: Primitives, head: Statement, old: Uint8Array | undefined, body: Uint8Array): Uint8Array {

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { equal } from '../../../protocol/bytes.js';
 import { loadPrimitives } from '../../../protocol/crypto/load.js';
 import { createInception, decodeStatement, keyCommitment } from '../../../protocol/identity/statement.js';
+import type { TrustStore } from '../../../protocol/identity/trust-store.js';
 import type { TrustItem } from '../../../protocol/identity/trust-item.js';
 import { nodeFileOps, type FileOps } from '../../../daemon/home/atomic.js';
 import { clearLeftovers, openHome } from '../../../daemon/home/home.js';
@@ -78,7 +79,15 @@ function rotationsOf({ paths, told }: Place, keys: NodeKeys, ops: FileOps): Rota
     cost: COST,
     ops,
   });
-  return new Rotations({ keyring, authority, vault, log: memoryLog([]), onRotated: () => undefined });
+  const trust = { openForks: () => [] } as unknown as TrustStore;
+  return new Rotations({
+    keyring,
+    authority,
+    trust: () => trust,
+    vault,
+    log: memoryLog([]),
+    onRotated: () => undefined,
+  });
 }
 
 /** As a start does it. */

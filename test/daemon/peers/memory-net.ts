@@ -47,6 +47,8 @@ export class MemoryNet {
   /** by kind: relayed connections take another way */
   readonly state: Record<TransportKind, PathState> = { tcp: 'up', websocket: 'up', relay: 'up' };
   readonly open = new Set<MemoryConnection>();
+  /** which hosts reach each other; to all others a connection is refused, or goes silent */
+  reaches: (a: MemoryHost, b: MemoryHost) => boolean = () => true;
   /** connections that were asked for */
   dials = 0;
 
@@ -81,6 +83,7 @@ export class MemoryNet {
       const answered = (target: MemoryHost): void => {
         if (signal?.aborted) return;
         if (this.state[kind] !== 'up' || !by.has(from)) return;
+        if (!this.reaches(by, target)) return fail('connection refused');
         end();
         const connection = new MemoryConnection(this, kind, [by, target], [from, to]);
         this.open.add(connection);
@@ -124,7 +127,8 @@ export class MemoryConnection {
 
   get state(): PathState {
     const isHere = this.hosts[0].has(this.names[0]) && this.hosts[1].has(this.names[1]);
-    return this.isSilent || !isHere ? 'silent' : this.net.state[this.kind];
+    const isReached = isHere && this.net.reaches(...this.hosts);
+    return this.isSilent || !isReached ? 'silent' : this.net.state[this.kind];
   }
 
   /** These ends hear that the connection is gone; others when they send. */

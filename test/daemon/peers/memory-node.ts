@@ -1,5 +1,5 @@
 /** Two members of one network on a MemoryNet, with the real rooms from the handshake upwards, in virtual time. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { EMPTY } from '../../../protocol/bytes.js';
@@ -16,9 +16,11 @@ import { createInception } from '../../../protocol/identity/statement.js';
 import { limitsWith } from '../../../protocol/limits.js';
 import { ProcessBudget, type Session, type Stream, type StreamHandler } from '../../../protocol/session/index.js';
 import { openHome } from '../../../daemon/home/home.js';
-import { saveKeys } from '../../../daemon/home/keyfile.js';
+import { loadKeys, saveKeys, type NodeKeys } from '../../../daemon/home/keyfile.js';
 import { StateFiles } from '../../../daemon/home/statefile.js';
 import { Keyring } from '../../../daemon/keys/keyring.js';
+import { FileVault } from '../../../daemon/keys/next-key-vault.js';
+import { Rotations } from '../../../daemon/keys/rotations.js';
 import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
@@ -53,25 +55,38 @@ export class MemoryNode {
   readonly network: Network;
   readonly peers: Peers;
   onStream: (stream: Stream) => StreamHandler | Code = () => 'no-service';
-  private readonly root = mkdtempSync(join(tmpdir(), 'warren-m-'));
+  readonly rotations: Rotations;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
 
   static async make(host: MemoryHost, wish: NodeWish, label: string): Promise<MemoryNode> {
-    return new MemoryNode(host, wish, await loadPrimitives(), label);
+    return new MemoryNode(host, wish, await loadPrimitives(), label, mkdtempSync(join(tmpdir(), 'warren-m-')));
+  }
+
+  /** What `stopped` was, started again on the same home. */
+  static async wake(stopped: MemoryNode, label: string): Promise<MemoryNode> {
+    return new MemoryNode(stopped.host, stopped.wish, await loadPrimitives(), label, stopped.root);
+  }
+
+  /** A node with a copy of the whole home as it is now, on another host. */
+  static async thief(of: MemoryNode, host: MemoryHost, label: string): Promise<MemoryNode> {
+    of.network.close();
+    const root = mkdtempSync(join(tmpdir(), 'warren-m-'));
+    cpSync(of.root, root, { recursive: true });
+    return new MemoryNode(host, of.wish, await loadPrimitives(), label, root);
   }
 
   private constructor(
     readonly host: MemoryHost,
-    wish: NodeWish,
+    private readonly wish: NodeWish,
     primitives: Primitives,
     label: string,
+    readonly root: string,
   ) {
     const random = seededRandom(`${label} ${host.name}`);
     this.primitives = { ...primitives, random };
     const timers = this.timers;
     this.replay = new ReplayGuard(timers);
-    const made = createInception(this.primitives, { now: timers.now() });
     const log = memoryLog(this.lines);
     const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
     const linkMs = wish.linkMs ?? LINK_MS;
@@ -80,13 +95,7 @@ export class MemoryNode {
     this.keyring = new Keyring({
       primitives: this.primitives,
       timers,
-      keys: {
-        nodeId: made.nodeId,
-        signingSeed: made.signing.privateKey,
-        noisePrivate: made.noise.privateKey,
-        nextSeed: made.next,
-        statements: [made.statement],
-      },
+      keys: loadKeys(paths.nodeKeys) ?? this.newKeys(paths.nodeKeys),
       save: keys => saveKeys(paths.nodeKeys, keys),
     });
     this.network = new Network({
@@ -122,7 +131,40 @@ export class MemoryNode {
       dial: options => this.dial(options),
       ...(wish.relay === true ? { relay: this.relay() } : {}),
     });
+    this.rotations = new Rotations({
+      keyring: this.keyring,
+      authority: this.network.authority,
+      trust: () => this.network.trust,
+      vault: new FileVault({
+        primitives: this.primitives,
+        surroundings: () => ({
+          nodeId: this.network.nodeId,
+          networkId: this.network.networkId,
+          name: this.network.name,
+          secrets: this.network.heldSecrets(),
+          addresses: [],
+          items: this.network.trust.items(),
+        }),
+        isCommitted: key => this.keyring.isCommitted(key),
+        cost: { logN: 10, r: 1, p: 1 },
+      }),
+      log,
+      onRotated: () => this.publish(),
+    });
     host.accept = transport => this.accept(transport);
+  }
+
+  private newKeys(file: string): NodeKeys {
+    const made = createInception(this.primitives, { now: this.timers.now() });
+    const keys = {
+      nodeId: made.nodeId,
+      signingSeed: made.signing.privateKey,
+      noisePrivate: made.noise.privateKey,
+      nextSeed: made.next,
+      statements: [made.statement],
+    };
+    saveKeys(file, keys);
+    return keys;
   }
 
   private get timers(): VirtualTimers {
@@ -161,9 +203,15 @@ export class MemoryNode {
     this.network.authority.publish({ services: [], addresses: [...more, ...own] });
   }
 
-  stop(): void {
+  /** Ends; the home stays, see `wake`. */
+  sleep(): void {
     this.peers.stop('going-away');
     this.network.close();
+    this.host.accept = transport => transport.abort();
+  }
+
+  stop(): void {
+    this.sleep();
     rmSync(this.root, { recursive: true, force: true });
   }
 

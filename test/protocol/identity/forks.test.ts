@@ -156,7 +156,7 @@ test('nobody but an admin above settles; nobody settles a founder', () => {
     /founder/,
   );
   assert.match(
-    thrown(() => issueSettlement(w.store, w.founder.pen(), victim.id, random(32))),
+    thrown(() => issueSettlement(w.store, w.founder.pen(), sibling.id, random(32))),
     /no open fork/,
   );
   // A plain member is settled by any admin.
@@ -165,6 +165,27 @@ test('nobody but an admin above settles; nobody settles a founder', () => {
   plain.w.add(statement(plain.thief));
   plain.w.must(issueSettlement(plain.w.store, any.pen(), plain.victim.id, plain.victim.head.hash));
   assert.is(plain.w.store.openForks().length, 0);
+});
+
+test('a thief makes many branches: the one of the owner can be settled though the proof shows two others', () => {
+  const w = new World();
+  const victim = w.member('victim');
+  w.now += 1000;
+  const thieves = Array.from({ length: 8 }, () => victim.rotated('compromised'));
+  const other = w.newStore();
+  other.addAll(w.store.items());
+  w.must(victim.rotate());
+  for (const thief of thieves) w.add(statement(thief));
+  other.addAll([...thieves.map(statement), { kind: 'statement', bytes: victim.head.bytes }]);
+  const own = victim.head.hash;
+  const shown = w.store.openForks()[0]!.branches.map(({ hash }) => toHex(hash));
+  const item = issueSettlement(w.store, w.founder.pen(), victim.id, own);
+  for (const store of [w.store, other]) {
+    store.add(item);
+    store.add({ kind: 'statement', bytes: victim.head.bytes });
+    assert.is(store.openForks().length, 0);
+    assert.equal(store.head(victim.id)!.hash, own, `not settled, the proof shows ${String(shown)}`);
+  }
 });
 
 test('a settlement of what never forked moves no log', () => {
