@@ -202,25 +202,23 @@ export class SessionSlot {
     newcomer.phase = 'probing';
     newcomer.timer?.cancel();
     const { timers, limits } = this.options;
+    const { link } = newcomer;
     const done = (dead: readonly Link[]): void => {
-      if (newcomer.link.isClosed) return;
+      if (link.isClosed) return;
+      // Only a host that is there counts: what a link said that its sender has given up may come late.
+      if (dead.includes(link)) return link.close('attach-failed', 'silent');
       // One that was attached meanwhile has proven that the peer knows the session.
-      if (session.links.some(link => !dead.includes(link))) return this.refuseDouble(newcomer);
+      if (session.links.some(other => !dead.includes(other))) return this.refuseDouble(newcomer);
       session.close('peer-restarted', 'the peer has restarted');
       restart();
     };
-    newcomer.timer = probe(session.links, limits.link.pingDeadlineMs, timers, done, true);
+    newcomer.timer = probe([link, ...session.links], limits.link.pingDeadlineMs, timers, done, true);
   }
 
   private refuseDouble(newcomer: Newcomer): void {
-    const { link } = newcomer;
-    // Only a host that is there is a double: what a link said that was closed meanwhile may come late.
-    link.ping(answer => {
-      if (answer === undefined) return;
-      const who = shortId(this.options.peer);
-      this.options.onAlarm(`two hosts run as ${who}: a second one without the session's secret was turned away`);
-      link.close('duplicate-identity', 'another host runs with this identity');
-    });
+    const who = shortId(this.options.peer);
+    this.options.onAlarm(`two hosts run as ${who}: a second one without the session's secret was turned away`);
+    newcomer.link.close('duplicate-identity', 'another host runs with this identity');
   }
 
   private refuseProof(newcomer: Newcomer): void {

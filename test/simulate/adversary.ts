@@ -9,6 +9,7 @@ import type { Dice } from '../protocol/session/virtual.js';
 import type { Hub } from './hub.js';
 import type { Admission, Conn, Peer } from './peer.js';
 import type { Powers } from './profile.js';
+import type { Progress } from './progress.js';
 import type { Thief } from './thief.js';
 import { GOOD_WIRE, Wire, type Mishap, type Side, type WireOptions } from './wire.js';
 
@@ -33,6 +34,7 @@ export class Adversary {
     private readonly hub: Hub,
     private readonly powers: Powers,
     private readonly thief: Thief,
+    private readonly progress: Progress,
   ) {
     this.dice = hub.dice('adversary');
     this.restartsLeft = powers.restarts;
@@ -40,7 +42,8 @@ export class Adversary {
 
   /** Before anything else: one good link, most of the time. */
   begin(): void {
-    if (this.dice.chance(0.8)) this.dial(GOOD_WIRE, [SHORT, SHORT]);
+    if (this.powers.keepsOne) this.progress.kept = this.dial(GOOD_WIRE, [SHORT, SHORT]);
+    else if (this.dice.chance(0.8)) this.dial(GOOD_WIRE, [SHORT, SHORT]);
   }
 
   /** No more trouble: paths are quick again. What is silent stays silent, for the code to find out. */
@@ -71,6 +74,7 @@ export class Adversary {
       [powers.cuts ? 2 : 0, () => this.anyWire()?.reset()],
       [powers.silences ? 1 : 0, () => this.silenceOne()],
       [powers.stalls ? 1 : 0, () => this.stallOne()],
+      [powers.slowWires ? 1 : 0, () => this.slowOne()],
       [this.restartsLeft > 0 ? 0.5 : 0, () => this.restart()],
       [powers.drains ? 0.1 : 0, () => this.drain()],
       [powers.closes ? 0.1 : 0, () => this.close()],
@@ -103,14 +107,15 @@ export class Adversary {
     if (!powers.halfOpens || dice.chance(0.6)) {
       const both = dice.chance(0.5) ? SHORT : undefined;
       const delayed = (): Admission => ({ way: 'long', delayMs: dice.below(200) });
-      return this.dial(options, [both ?? delayed(), both ?? delayed()]);
+      this.dial(options, [both ?? delayed(), both ?? delayed()]);
+      return;
     }
     const odd: Admission = dice.chance(0.5) ? { way: 'never' } : { way: 'refused', delayMs: dice.below(500) };
     this.dial(options, dice.chance(0.5) ? [SHORT, odd] : [odd, SHORT]);
   }
 
   /** @param admissions what each side makes of it, by side */
-  private dial(options: WireOptions, admissions: readonly [Admission, Admission]): void {
+  private dial(options: WireOptions, admissions: readonly [Admission, Admission]): Wire {
     const { hub, dice } = this;
     const wire = new Wire(hub.wires.length, hub.timers, hub.dice(`wire ${hub.wires.length}`), options);
     hub.wires.push(wire);
@@ -127,6 +132,7 @@ export class Adversary {
     // Stands for the last message of the handshake: with it the answering side has a link.
     wire.port(from).write([Uint8Array.of(0)]);
     connect(from);
+    return wire;
   }
 
   private answer(wire: Wire, side: Side, connect: (side: Side) => Conn): void {
@@ -187,7 +193,8 @@ export class Adversary {
   // ── trouble ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
   private anyWire(): Wire | undefined {
-    return this.paths.length === 0 ? undefined : this.dice.pick(this.paths).wire;
+    const wires = this.paths.flatMap(({ wire }) => (wire === this.progress.kept ? [] : [wire]));
+    return wires.length === 0 ? undefined : this.dice.pick(wires);
   }
 
   private silenceOne(): void {
@@ -203,6 +210,14 @@ export class Adversary {
     if (wire === undefined) return;
     const ms = this.dice.pick([50, 1_000, 4_000, 9_000]);
     for (const pipe of wire.pipes) if (this.dice.chance(0.7)) pipe.stall(ms);
+  }
+
+  /** From now on it is slow, or quick again. */
+  private slowOne(): void {
+    const wire = this.anyWire();
+    if (wire === undefined) return;
+    wire.rate = this.dice.pick([0.5, 2, 20, Number.POSITIVE_INFINITY]);
+    this.hub.trace.note(`wire ${wire.id} carries ${wire.rate} bytes per ms`);
   }
 
   private restart(): void {

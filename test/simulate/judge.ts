@@ -96,15 +96,21 @@ export class Judge {
     view.attached.add(conn.id);
     view.attaches++;
     view.lostAt = undefined;
+    // What relays others does not itself go through another node.
+    if (conn.wire.options.rank > 0) this.endRelays(view);
   }
 
   linkClosed(conn: Conn, code: Code, sentence: string, by: LinkEnd): void {
     const { view } = conn;
     this.hub.trace.note(`link ${conn.id} closed ${code} (${sentence}) by ${by}`);
     if (view?.attached.delete(conn.id) === true && view.attached.size === 0) view.lostAt = this.hub.now;
-    for (const pair of view?.byId.values() ?? []) pair.mayHaveLostLink ||= pair.streamClass === 'relay';
+    if (view !== undefined) this.endRelays(view);
     if (conn.isRogue || by === 'transport' || LINK_CODES.has(code)) return;
     this.oddEnds.push({ code, sentence: `link ${conn.id} ends ${code} (${sentence}) by ${by}` });
+  }
+
+  private endRelays(view: View): void {
+    for (const pair of view.byId.values()) pair.mayHaveLostLink ||= pair.streamClass === 'relay';
   }
 
   /** Links end with the code of their session, too. */

@@ -8,6 +8,7 @@ import { Hub, type Hooks } from './hub.js';
 import { Judge, poolLeft } from './judge.js';
 import { Failure, type End, type Pair } from './model.js';
 import { profileOf, type Profile } from './profile.js';
+import { Progress } from './progress.js';
 import { Thief } from './thief.js';
 import { Users } from './users.js';
 import type { Mutant } from '../protocol/session/mutants.js';
@@ -37,6 +38,8 @@ export interface Outcome {
   readonly bytes: number;
   /** virtual ms */
   readonly ms: number;
+  /** the longest that a stream stood still beside a good link, ms */
+  readonly standstill: number;
 }
 
 export class Life {
@@ -46,6 +49,7 @@ export class Life {
   private readonly auditor: Auditor;
   private readonly users: Users;
   private readonly adversary: Adversary;
+  private readonly progress: Progress;
   private readonly dice: Dice;
   private events = 0;
 
@@ -57,8 +61,9 @@ export class Life {
     this.hub = new Hub(String(seed), this.profile.limits, this.hooks(), keepsTrace);
     this.judge = new Judge(this.hub);
     this.auditor = new Auditor(this.hub, conn => this.judge.attached(conn));
+    this.progress = new Progress(this.hub);
     this.users = new Users(this.hub, this.judge, this.profile.users);
-    this.adversary = new Adversary(this.hub, this.profile.powers, new Thief(this.hub, this.auditor));
+    this.adversary = new Adversary(this.hub, this.profile.powers, new Thief(this.hub, this.auditor), this.progress);
     this.dice = this.hub.dice('life');
   }
 
@@ -96,6 +101,7 @@ export class Life {
       links: hub.wires.length,
       bytes: pairs.reduce((sum, { ends }) => sum + ends[0].got + ends[1].got, 0),
       ms: hub.now,
+      standstill: this.progress.longest,
     };
   }
 
@@ -142,6 +148,7 @@ export class Life {
       if (!hub.timers.step(until)) return isDone();
       if (hub.failure !== undefined) throw new Failure(hub.failure);
       this.judge.step();
+      this.progress.step();
       if (++this.events > MAX_EVENTS) hub.fail(`${MAX_EVENTS} events and no end`);
     }
     return true;

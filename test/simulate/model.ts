@@ -90,7 +90,7 @@ export class Pair {
   readonly ends: readonly [End, End];
   /** Early-data credit that its OPEN took; undefined: not sent yet. */
   claim: number | undefined;
-  /** Relay streams: a link has been lost that may have carried it. */
+  /** Relay streams: a link has been lost that may have carried it, or a relayed one has come. */
   mayHaveLostLink = false;
 
   constructor(

@@ -31,6 +31,8 @@ export interface Powers {
   readonly hogs: boolean;
   /** Times without any new link. */
   readonly blackouts: boolean;
+  /** Its first link is left alone. */
+  readonly keepsOne: boolean;
 }
 
 export interface Profile {
@@ -40,7 +42,26 @@ export interface Profile {
 }
 
 export function profileOf(dice: Dice): Profile {
-  return { limits: limitsOf(dice), users: usersOf(dice), powers: powersOf(dice) };
+  const profile = { limits: limitsOf(dice), users: usersOf(dice), powers: powersOf(dice) };
+  return dice.chance(0.15) ? besideOne(dice, profile) : profile;
+}
+
+/** One link is left alone; nothing but what happens to the others may hold a stream up. */
+function besideOne(dice: Dice, { users, powers }: Profile): Profile {
+  const none = { halfOpens: false, replays: false, thief: false, relayed: false, drains: false, closes: false };
+  return {
+    limits: limitsWith({ session: { links: dice.between(2, 3) } }),
+    users: { ...users, resetChance: 0, refuseChance: 0, stallChance: 0, classes: ['interactive', 'bulk'] },
+    powers: {
+      ...powers,
+      ...none,
+      hogs: false,
+      blackouts: false,
+      restarts: 0,
+      wires: dice.between(2, 5),
+      keepsOne: true,
+    },
+  };
 }
 
 function limitsOf(dice: Dice): Limits {
@@ -101,5 +122,6 @@ function powersOf(dice: Dice): Powers {
     relayed: has(0.25),
     hogs: has(0.35),
     blackouts: has(0.15),
+    keepsOne: false,
   };
 }

@@ -312,6 +312,25 @@ test('an old answer that comes behind the question does not make a double of a p
   assert.equal(linkCounts(world), [1, 1]);
 });
 
+test('a question that comes late, on a link that its sender has given up, ends no session', () => {
+  const { world } = echoing();
+  const late = world.connect({ delay: [900, 900] });
+  for (const side of [1, 0] as const) world.nodes[side].slot.linkAdmitted(late.links[side]);
+  world.timers.run(300);
+  late.links[0].transportClosed('given up');
+  const second = world.admit();
+  world.timers.run(300);
+  const e = open(world, 1);
+  world.timers.run(50);
+  second.wire.cut();
+  world.timers.run(1_000);
+  world.admit();
+  e.stream!.write(Uint8Array.of(3));
+  world.timers.run(10_000);
+  assert.equal([e.got, e.resets], [[3], []]);
+  assert.equal(world.nodes[1].alarms, []);
+});
+
 test('a link that is attached while a stranger is looked into saves the session', () => {
   const { world } = echoing();
   const first = world.admit();
