@@ -37,13 +37,29 @@ export class Members {
     this.net.reaches = (x, y) => !this.cut.has(pair(x.name, y.name)) && !this.cut.has(x.name) && !this.cut.has(y.name);
   }
 
-  /** The first one founds the network; all know where all are, and begin. */
-  static async make(label: string, names: readonly string[], apart: readonly string[] = []): Promise<Members> {
+  /**
+   * The first one founds the network; all know where all are, and begin.
+   * @param apart pairs that do not reach each other
+   * @param admin an admin besides the founder, which admits all behind it
+   */
+  static async make(
+    label: string,
+    names: readonly string[],
+    apart: readonly (readonly [string, string])[] = [],
+    admin?: string,
+  ): Promise<Members> {
     const members = new Members(label);
-    for (const [x, y] of apart) members.cut.add(pair(x!, y!));
+    for (const [x, y] of apart) members.cut.add(pair(x, y));
     for (const name of names) members.nodes.set(name, await MemoryNode.make(members.host(name), { links: 1 }, label));
     const all = [...members.nodes.values()];
-    for (const node of all.slice(1)) all[0]!.admit(node);
+    let sponsor = all[0]!;
+    for (const [i, node] of all.slice(1).entries()) {
+      sponsor.admit(node);
+      if (names[i + 1] !== admin) continue;
+      sponsor.network.authority.setRole(node.network.nodeId, 'promote');
+      node.network.learn(sponsor.network.trust.items(), undefined);
+      sponsor = node;
+    }
     const items = all.flatMap(node => {
       node.onStream = echo;
       node.publish();

@@ -22,6 +22,7 @@ import { Keyring } from '../../../daemon/keys/keyring.js';
 import { FileVault } from '../../../daemon/keys/next-key-vault.js';
 import { Rotations } from '../../../daemon/keys/rotations.js';
 import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
+import type { AuthorityOptions } from '../../../daemon/peers/authority.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
 import { Peers } from '../../../daemon/peers/peers.js';
@@ -186,12 +187,15 @@ export class MemoryNode {
 
   /** The founder takes the other node in, and the other one moves to this network. */
   admit(node: MemoryNode): void {
-    const { pen } = this.network.authority as unknown as { pen: Parameters<typeof issueGrant>[1] };
+    const { pen, options } = this.network.authority as unknown as {
+      pen: Parameters<typeof issueGrant>[1];
+      options: AuthorityOptions;
+    };
     const candidate = node.network.candidate(this.network.networkId);
     this.network.learn(candidate.store.items(), undefined);
     const { nodeId } = node.network;
     const grant = issueGrant(this.network.trust, pen, { node: nodeId, name: node.host.name, tags: [] });
-    this.network.learn([grant], undefined);
+    options.keep([grant]);
     candidate.store.addAll(this.network.trust.items());
     candidate.admission.onSecret?.(0, this.network.currentPsk().psk.secret);
     node.network.adopt(candidate);
