@@ -20,6 +20,7 @@ export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]>
     ...grantChecks(parts),
     ...forkChecks(parts),
     ...logLengthCheck(parts),
+    ...alarmChecks(parts),
     ...peerChecks(parts),
     ...relayChecks(parts),
     nextKeyCheck(parts),
@@ -96,6 +97,13 @@ function grantChecks({ network }: Parts): DoctorCheck[] {
     return [{ name: 'grant', state: 'ok', message: 'this node is a member of its network' }];
   const hint = 'meet an admin of the network, or join again with a new invite';
   return [{ name: 'grant', state: 'problem', message: judgement.sentence, hint }];
+}
+
+/** What this run has been alarmed by. */
+function alarmChecks({ alarms }: Parts): DoctorCheck[] {
+  const hint =
+    'if that was none of you, keys or an invite are in other hands: warren keys rotate --reason compromised, on the node concerned';
+  return alarms.map(message => ({ name: 'alarm', state: 'problem', message, hint }));
 }
 
 function relayChecks({ relay, config }: Parts): DoctorCheck[] {
