@@ -23,6 +23,9 @@ export const MDNS_RESCAN_MS = 20_000;
 /** Addresses remembered at a time; a flood of announcements cannot grow it. */
 export const MDNS_MAX_FOUND = 256;
 
+/** Announcements of anybody that the library keeps for an interface; beyond, it forgets all and asks anew. */
+export const MDNS_MAX_HEARD = 256;
+
 /** One keyed hash per network secret that we hold, newest first. */
 export type DiscoveryMac = (data: Uint8Array) => Uint8Array;
 
@@ -36,6 +39,10 @@ export interface DiscoveryOptions {
   readonly log: Log;
   /** an address where a node of this network listens, HOST:PORT */
   readonly onFound: (address: string) => void;
+  /** IPv4 addresses to announce and listen on; left out: all that can carry multicast */
+  readonly addresses?: () => readonly string[];
+  /** the library's end on one address; for tests */
+  readonly responder?: (address: string, onError: (error: unknown) => void) => Bonjour;
 }
 
 /** TXT fields of an announcement. */
@@ -79,6 +86,12 @@ function lanAddresses(): string[] {
     .map(a => a.address);
 }
 
+function respond(address: string, onError: (error: unknown) => void): Bonjour {
+  // The library hands its options on to multicast-dns, whose types are wider than ServiceConfig.
+  const options = { interface: address, bind: '0.0.0.0' } as unknown as ConstructorParameters<typeof Bonjour>[0];
+  return new Bonjour(options, onError);
+}
+
 export class MdnsDiscovery {
   private readonly responders = new Map<string, Bonjour>();
   private readonly browsers = new Map<string, Browser>();
@@ -94,7 +107,7 @@ export class MdnsDiscovery {
   /** Announces and queries on every interface; failures are logged, never thrown: a host without multicast works. */
   start(): void {
     if (this.stopped) return;
-    const wanted = new Set(lanAddresses());
+    const wanted = new Set((this.options.addresses ?? lanAddresses)());
     for (const [address, responder] of this.responders) {
       if (wanted.has(address)) continue;
       responder.destroy();
@@ -114,13 +127,9 @@ export class MdnsDiscovery {
       this.options.log.debug('mdns-failed', { address, error: String(error) }, 'multicast DNS does not work here');
     };
     try {
-      // The library hands its options on to multicast-dns, whose types are wider than ServiceConfig.
-      const options = { interface: address, bind: '0.0.0.0' } as unknown as ConstructorParameters<typeof Bonjour>[0];
-      const responder = new Bonjour(options, fail);
+      const responder = (this.options.responder ?? respond)(address, fail);
       this.responders.set(address, responder);
-      const browser = responder.find({ type: SERVICE_TYPE }, service => this.up(service));
-      browser.on('txt-update', service => this.up(service));
-      this.browsers.set(address, browser);
+      this.browse(address, responder);
       const newest = this.options.macs()[0];
       if (this.options.port === undefined || newest === undefined) return;
       const label = toBase64url(this.options.random(9)).toLowerCase();
@@ -135,6 +144,18 @@ export class MdnsDiscovery {
     } catch (error) {
       fail(error);
     }
+  }
+
+  private browse(address: string, responder: Bonjour): void {
+    const browser = responder.find({ type: SERVICE_TYPE }, service => {
+      this.up(service);
+      if (browser.services.length <= MDNS_MAX_HEARD || this.browsers.get(address) !== browser) return;
+      // Anybody nearby can announce; of what the library keeps nothing else bounds the number.
+      browser.stop();
+      this.browse(address, responder);
+    });
+    browser.on('txt-update', service => this.up(service));
+    this.browsers.set(address, browser);
   }
 
   private up(service: Service): void {

@@ -1,5 +1,15 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { announce, recognise, type DiscoveryMac } from '../../../daemon/discovery/mdns.js';
+import { EventEmitter } from 'node:events';
+import type { Bonjour, Service } from 'bonjour-service';
+import {
+  MDNS_MAX_HEARD,
+  MdnsDiscovery,
+  announce,
+  recognise,
+  type DiscoveryMac,
+} from '../../../daemon/discovery/mdns.js';
+import { VirtualTime } from '../../helpers/virtual-time.js';
+import { memoryLog } from '../transport/loopback.js';
 import { suite, assert } from '../../helpers/suite.js';
 
 const test = suite('mDNS announcements');
@@ -47,6 +57,63 @@ test('anything malformed is ignored', () => {
   ];
   for (const txt of bad) assert.is(recognise([ours], txt, 1), undefined);
   assert.is(recognise([ours], { n: '', m: good.m }, 1), undefined);
+});
+
+/** Keeps every service that is announced, as the library does. */
+class HeardBrowser extends EventEmitter {
+  readonly services: Service[] = [];
+  isStopped = false;
+
+  constructor(private readonly onUp: (service: Service) => void) {
+    super();
+  }
+
+  hears(service: Service): void {
+    this.services.push(service);
+    this.onUp(service);
+  }
+
+  update(): void {
+    return;
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+}
+
+test('a flood of announcements grows nothing, and members are found behind it', () => {
+  const browsers: HeardBrowser[] = [];
+  const responder = {
+    find: (_: unknown, onUp: (service: Service) => void) => {
+      browsers.push(new HeardBrowser(onUp));
+      return browsers.at(-1);
+    },
+    publish: () => undefined,
+    unpublishAll: (done: () => void) => done(),
+    destroy: (done?: () => void) => done?.(),
+  };
+  const found: string[] = [];
+  const discovery = new MdnsDiscovery({
+    macs: () => [ours],
+    random: n => new Uint8Array(randomBytes(n)),
+    timers: new VirtualTime(),
+    log: memoryLog([]),
+    port: undefined,
+    onFound: address => void found.push(address),
+    addresses: () => ['192.0.2.1'],
+    responder: () => responder as unknown as Bonjour,
+  });
+  discovery.start();
+  const announced = (txt: unknown): Service => ({ txt, port: 7667, referer: { address: '192.0.2.9' } }) as Service;
+  for (let i = 0; i < 10 * MDNS_MAX_HEARD; i++) {
+    browsers.at(-1)!.hears(announced(announce(others, randomBytes(16), 7667)));
+    assert.ok(browsers.at(-1)!.services.length <= MDNS_MAX_HEARD);
+  }
+  assert.ok(browsers.slice(0, -1).every(browser => browser.isStopped));
+  assert.equal(found, []);
+  browsers.at(-1)!.hears(announced(announce(ours, randomBytes(16), 7667)));
+  assert.equal(found, ['192.0.2.9:7667']);
 });
 
 test.run();

@@ -453,6 +453,32 @@ test('proofs of another link, another epoch or another session are worth nothing
   assert.ok(world.nodes[1].session.isHeld);
 });
 
+test('the session of two others: a member who shows their ATTACH is answered unknown, nothing else happens', () => {
+  const [theirs, own] = [echoing().world, new World('another pair', [{}, {}])];
+  theirs.admit();
+  own.admit();
+  theirs.timers.run(50);
+  own.timers.run(50);
+  // Taken from a link of theirs: session id, epoch and a proof that is right there.
+  const taken = theirs.connect();
+  let attach: Uint8Array | undefined;
+  taken.links[1].setHandler({ frame: (type, body) => void (type === FRAME.ATTACH && (attach = body.slice())) });
+  theirs.nodes[0].slot.linkAdmitted(taken.links[0]);
+  theirs.timers.run(1_500);
+  assert.ok(attach !== undefined);
+  const before = own.nodes[1].session;
+  const { links } = own.connect();
+  const heard: number[] = [];
+  links[0].setHandler({ frame: type => void heard.push(type) });
+  own.nodes[1].slot.linkAdmitted(links[1]);
+  links[0].send(FRAME.ATTACH, attach);
+  own.timers.run(50);
+  assert.equal(heard, [FRAME.UNKNOWN]);
+  assert.is(own.nodes[1].session, before);
+  assert.is(before.links.length, 1);
+  assert.equal(own.nodes[1].alarms, []);
+});
+
 test('CONFIRM without an attach, and an answer that was not asked for, are violations', () => {
   for (const [side, type] of [
     [1, FRAME.CONFIRM],
