@@ -40,7 +40,7 @@ export async function startNginx(lab: Lab, http: string, port: number): Promise<
   const user = process.getuid?.() === 0 ? 'user root;' : '';
   writeFileSync(
     join(folder, 'nginx.conf'),
-    `${user}\ndaemon off; worker_processes 1; pid ${folder}/pid; error_log ${folder}/error.log;\nevents { worker_connections 4096; }\nhttp { access_log off; ${temp}\n${http}\n}\n`,
+    `${user}\ndaemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;\nevents { worker_connections 4096; }\nhttp { access_log off; ${temp}\n${http}\n}\n`,
   );
   lab.keep(spawn('nginx', ['-c', join(folder, 'nginx.conf'), '-p', folder], { stdio: 'ignore' }));
   await until(`nginx answers on ${port}`, () => answers({ port, host: '127.0.0.1' }));
