@@ -26,7 +26,7 @@ async function versionOf(command: string, args: readonly string[]): Promise<stri
   try {
     const { stdout, stderr } = await run(command, args);
     const line = `${stdout}\n${stderr}`.split('\n').find(text => /\d\.\d/.test(text));
-    return line?.trim().split(/,? (?:20\d\d|- https|on |\(|\[)/)[0];
+    return line?.trim().split(/ (?:\d+ \w+ 20\d\d|20\d\d|- https|on |\(|\[)/)[0];
   } catch {
     return undefined;
   }

@@ -41,7 +41,7 @@ http {
 
 async function startIperf(ground: Ground): Promise<number> {
   const port = await freePort();
-  const server = ground.start('iperf3', ['-s', '-B', '127.0.0.1', '-p', String(port)]);
+  const server = ground.start('iperf3', ['-s', '--forceflush', '-B', '127.0.0.1', '-p', String(port)]);
   await until('iperf3 listens', () => server.log.includes('listening'));
   return port;
 }

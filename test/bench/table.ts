@@ -61,8 +61,13 @@ interface Judged {
   readonly ratio: Spread;
 }
 
-/** The best of those that the target names, by its median; undefined when one of these has no figures. */
+/** The best of those that the target names, by its median; undefined when one of these has no figures. Absolute ones as they are. */
 function judge(compared: Compared, row: Row, target: Target, peers: readonly string[]): Judged | undefined {
+  const own = figures(compared, target.of ?? WARREN.tcp, row.key);
+  if (target.absolute === true) {
+    const values = spread(present(own));
+    return values && { against: row.unit, ratio: values };
+  }
   const medians = (target.against ?? peers).map(name => ({
     name,
     value: spread(present(figures(compared, name, row.key)))?.median,
@@ -70,7 +75,7 @@ function judge(compared: Compared, row: Row, target: Target, peers: readonly str
   const known = medians.filter((m): m is { name: string; value: number } => m.value !== undefined);
   if (known.length === 0 || known.length < medians.length) return undefined;
   const best = known.reduce((a, b) => (a.value > b.value === (row.better === 'more') ? a : b));
-  const share = ratio(figures(compared, target.of ?? WARREN.tcp, row.key), figures(compared, best.name, row.key));
+  const share = ratio(own, figures(compared, best.name, row.key));
   return share && { against: best.name, ratio: share };
 }
 
@@ -101,7 +106,7 @@ export function summary(all: readonly Compared[], peers: readonly string[], coun
           judged === undefined ? NONE : range(judged.ratio, 2),
           bound(row.better, target.floor, 2),
           bound(row.better, target.goal, 2),
-          judged === undefined || !counts
+          judged === undefined || (!counts && target.absolute !== true)
             ? 'does not count'
             : verdict(judged.ratio.median, row.better, target.floor, target.goal),
         ];

@@ -4,7 +4,7 @@ import { EchoClient } from '../../helpers/latency.js';
 import { pool } from '../../helpers/traffic.js';
 import { residentBytes } from '../measure.js';
 import type { Running } from '../peers/system.js';
-import type { Comparison, Sample } from './workload.js';
+import type { Comparison, Row, Sample } from './workload.js';
 
 const KIB = 1024;
 const AT_ONCE = 32;
@@ -29,8 +29,14 @@ async function read(running: Running): Promise<{ calling: number; serving: numbe
   return { calling: residentBytes(running.calling()), serving: residentBytes(running.serving()) };
 }
 
-const side = (key: string, title: string) =>
-  ({ key, title, unit: 'KiB', better: 'less', digits: 1, targets: [] }) as const;
+const side = (key: string, title: string): Row => ({
+  key,
+  title,
+  unit: 'KiB',
+  better: 'less',
+  digits: 1,
+  targets: [{ absolute: true, floor: 12, goal: 8 }],
+});
 
 export const idle: Comparison = {
   kind: 'comparison',

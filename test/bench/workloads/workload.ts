@@ -18,8 +18,10 @@ export interface Sizes {
   readonly handshakes: number;
 }
 
-/** What warren's median is held against: floor has to be met, goal is what is aimed at; a / b in either case. */
+/** What warren is held against: floor has to be met, goal is what is aimed at; both are warren's figure ÷ the other's. */
 export interface Target {
+  /** warren's figure itself is meant, in the unit of the row */
+  readonly absolute?: true;
   /** default: warren tcp */
   readonly of?: string;
   /** names of systems, of which the best counts; default: all peers */
