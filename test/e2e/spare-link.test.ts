@@ -43,7 +43,7 @@ test(
       const how = (round + Math.floor(round / 2)) % 2 === 0 ? 'reset' : 'drop';
       const askers = await Askers.start(asking, CLIENTS);
       await until('every client was answered', () => askers.answers > 4 * CLIENTS);
-      await killLink(cable, round % 2, how);
+      await killLink(cable, 1 - (round % 2), how);
       await bothUp(cable);
       await meter.next();
       await askers.stop();
