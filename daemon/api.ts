@@ -39,13 +39,12 @@ import { KeysApi } from './api-keys.js';
 import type { AdminApi, Asked, LogSource, StreamCarrier } from './admin/api.js';
 import { boundAddresses, ownAddresses, removed, type Parts } from './parts.js';
 import { checkDaemon } from './check.js';
-import type { Change } from './config/diff.js';
+import { reload } from './reload.js';
 import { forkWords, outrunWords } from './keys/fork-words.js';
 import { removeService, removeTunnel, setService, setTunnel } from './config/edit.js';
-import { reloadConfig, type Undo } from './config/reload.js';
 import type { Config, ServiceConfig } from './config/types.js';
 import { collectGarbage } from './observe/collect.js';
-import { errorFields, type LogLevel } from './observe/log.js';
+import type { LogLevel } from './observe/log.js';
 import { linkInfo, isoTime, peerInfos } from './peers/peer-info.js';
 import { proxyState } from './transport/proxy-choice.js';
 import { instancesView, serviceKey, servicesView } from './services/index.js';
@@ -390,82 +389,7 @@ export class Api implements AdminApi {
   // The life of the daemon.
 
   async reload(): Promise<ReloadReply> {
-    const { parts } = this;
-    const { config, changes, restartNeeded } = await reloadConfig({
-      current: parts.config,
-      load: () => parts.configFile.load(),
-      apply: change => this.apply(change),
-      undoFailed: (change, error) =>
-        parts.log.error(
-          'undo-failed',
-          { change: change.sentence, ...errorFields(error) },
-          'a change could not be taken back',
-        ),
-    });
-    parts.config = config;
-    parts.publish();
-    parts.log.info('reloaded', { changes, restartNeeded }, 'the config was read again');
-    return { apiVersion: API_VERSION, changes, restartNeeded };
-  }
-
-  /** One change of the config file, and how to take it back. */
-  private async apply(change: Change): Promise<Undo> {
-    switch (change.area) {
-      case 'service':
-        return this.applyService(change.name, change.before, change.after);
-      case 'tunnel':
-        return this.applyTunnel(change.name, change.before?.listen ?? [], change.after?.listen ?? []);
-      case 'peers':
-        this.parts.peers.setFixed(change.after);
-        return () => this.parts.peers.setFixed(change.before);
-      case 'node':
-        return this.applyNode(change);
-      case 'limits':
-      case 'keys':
-        return () => undefined;
-    }
-  }
-
-  /** The keys that no room asks for each time it needs them. */
-  private applyNode({ key, before, after }: Extract<Change, { area: 'node' }>): Undo {
-    const set = (value: unknown): void => {
-      if (key === 'logLevel') this.options.onLogLevel(value as LogLevel);
-      else if (key === 'relay') this.parts.relay.set(value === true ? 'on' : 'off');
-    };
-    set(after);
-    return () => set(before);
-  }
-
-  private applyService(name: string, before: ServiceConfig | undefined, after: ServiceConfig | undefined): Undo {
-    const { exposed } = this.parts;
-    const set = (service: ServiceConfig | undefined): void => {
-      if (service !== undefined) exposed.set(name, service);
-      else if (exposed.has(name)) exposed.remove(name);
-    };
-    set(after);
-    return () => set(before);
-  }
-
-  private async applyTunnel(service: string, before: readonly string[], after: readonly string[]): Promise<Undo> {
-    const { tunnels, ports } = this.parts;
-    const change = async (from: readonly string[], to: readonly string[]): Promise<void> => {
-      for (const where of from.filter(l => !to.includes(l))) this.closeTunnel(service, where);
-      for (const where of to.filter(l => !from.includes(l)))
-        await ports.bind(
-          `tunnel ${service}`,
-          where,
-          l => tunnels.open(service, l),
-          t => t.listen,
-        );
-    };
-    await change(before, after);
-    return () => change(after, before);
-  }
-
-  /** @param where as configured; `:0` is found by the port that was remembered for it */
-  private closeTunnel(service: string, where: string): void {
-    const { tunnels, ports } = this.parts;
-    tunnels.close(service, ports.known(`tunnel ${service}`, where));
+    return { apiVersion: API_VERSION, ...(await reload(this.parts, this.options.onLogLevel)) };
   }
 
   async backup({ passphrase }: BackupRequest): Promise<BackupReply> {
