@@ -125,8 +125,7 @@ export function assemble(given: Ingredients): Parts {
     isJudging = true;
     timers.soon(() => {
       isJudging = false;
-      peers.follow();
-      exposed.recheck();
+      if (peers.follow()) exposed.recheck();
     });
   };
   const network: Network = new Network({
@@ -165,6 +164,7 @@ export function assemble(given: Ingredients): Parts {
     },
     onChange: () => undefined,
     onAlarm,
+    onDoubtOver: membershipChanged,
     relay: {
       viaFor: peer => relay.viaFor(peer),
       dial: (via, target, signal) => relay.dial(via, target, signal),

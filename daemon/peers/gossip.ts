@@ -1,15 +1,29 @@
 /** What one peer tells of the network is kept, and passed on to every other peer. */
+import type { Timers } from '../../protocol/clock.js';
 import { nodeIdText, type NodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
 import { decodeSecret, encodeSecret, type Secret } from '../../protocol/handshake/admission-frames.js';
+import { MAX_PENDING } from '../../protocol/identity/pending.js';
 import { ITEM_KINDS, NEWS_SECRET, kindOf, type TrustItem } from '../../protocol/identity/trust-item.js';
 import { errorFields } from '../observe/log.js';
 import type { Network } from './network.js';
 import type { Peer } from './peer.js';
 
+/** So many words of a node are told ahead of the statement that they rest on; half of what a peer holds of such. */
+const MAX_AHEAD = MAX_PENDING / 2;
+
+interface Told {
+  readonly item: TrustItem;
+  readonly from: NodeId | undefined;
+}
+
 export class Gossip {
+  /** what is told at the end of this turn */
+  private turn: Told[] = [];
+
   constructor(
     private readonly network: Network,
     private readonly peers: ReadonlyMap<NodeIdText, Peer>,
+    private readonly timers: Pick<Timers, 'soon'>,
   ) {}
 
   /** A peer tells something. */
@@ -22,17 +36,40 @@ export class Gossip {
 
   /** A link carries the session again: what came lately may have missed the peer. */
   catchUp(peer: NodeId): void {
-    for (const item of this.network.recentFor(peer)) this.tell(nodeIdText(peer), item);
+    for (const item of this.inOrder(this.network.recentFor(peer), item => item)) this.tell(nodeIdText(peer), item);
     const secret = this.network.currentSecret();
     if (secret !== undefined && secret.epoch > 0) this.send(nodeIdText(peer), NEWS_SECRET, encodeSecret(secret));
   }
 
-  /** Hands an item to every peer but the one that it came from. */
+  /** Hands an item to every peer but the one that it came from, at the end of this turn. */
   spread(item: TrustItem, from: NodeId | undefined): void {
-    const source = from === undefined ? undefined : nodeIdText(from);
-    for (const peer of this.peers.values()) {
-      if (peer.id !== source && peer.slot.session !== undefined) this.tell(peer.id, item);
+    if (this.turn.push({ item, from }) === 1) this.timers.soon(() => this.spreadTurn());
+  }
+
+  private spreadTurn(): void {
+    const told = this.inOrder(this.turn.splice(0), ({ item }) => item);
+    for (const { item, from } of told) {
+      const source = from === undefined ? undefined : nodeIdText(from);
+      for (const peer of this.peers.values())
+        if (peer.id !== source && peer.slot.session !== undefined) this.tell(peer.id, item);
     }
+  }
+
+  /**
+   * A statement that voids what its node has signed goes behind what that node has signed anew: a peer that cannot judge
+   * the new words yet keeps them, and then all of it counts in one step; no member is in doubt meanwhile. A peer keeps
+   * only so much that it cannot judge, so what is more than that stays behind the statement.
+   */
+  private inOrder<T>(told: readonly T[], itemOf: (one: T) => TrustItem): readonly T[] {
+    const at = told.findIndex(one => this.network.voidsMore(itemOf(one)));
+    if (at < 0) return told;
+    const ahead = told.slice(at + 1, at + 1 + MAX_AHEAD).filter(one => !this.isOfLog(itemOf(one)));
+    const isAhead = new Set(ahead);
+    return [...told.slice(0, at), ...ahead, ...told.slice(at).filter(one => !isAhead.has(one))];
+  }
+
+  private isOfLog({ kind }: TrustItem): boolean {
+    return kind === 'statement' || kind === 'fork';
   }
 
   /** Hands a network secret to every peer but the one that it came from. */

@@ -52,13 +52,20 @@ export interface PeersOptions extends MemberDialOptions {
   readonly onAlarm: (sentence: string, node?: string) => void;
   /** left out: nobody is reached through others */
   readonly relay?: RelayPaths;
+  /** whoever was in doubt is to be judged again: `follow`, and what goes with it */
+  readonly onDoubtOver?: () => void;
 }
+
+/** A member whose grant is void keeps its session for so long, ms: the admin may have signed it anew. */
+const DOUBT_MS = 2_000;
 
 export class Peers {
   private readonly peers = new Map<NodeIdText, Peer>();
   private readonly arriving = new Arrivals();
   private readonly gossip: Gossip;
   private readonly strays: Strays;
+  /** who has lost its grant without being revoked, and until when that may still turn out otherwise, ms, monotonic */
+  private readonly doubts = new Map<NodeIdText, number>();
   private linkIds = 0;
   private stopped = false;
   /** for lines that whoever holds the network's secret can cause */
@@ -67,7 +74,7 @@ export class Peers {
   constructor(private readonly options: PeersOptions) {
     const { timers, log, network } = options;
     this.repeats = limitRepeats(log, timers);
-    this.gossip = new Gossip(network, this.peers);
+    this.gossip = new Gossip(network, this.peers, timers);
     this.strays = new Strays({
       timers,
       log,
@@ -284,9 +291,10 @@ export class Peers {
   /**
    * Dials whoever is a member and has no link, and parts from whoever is none any more; to be called when the trust
    * store has changed, and now and then, since grants expire.
+   * @returns false while some members are in doubt: their streams are not to be judged yet, `onDoubtOver` says when
    */
-  follow(): void {
-    if (this.stopped) return;
+  follow(): boolean {
+    if (this.stopped) return true;
     for (const peer of this.peers.values()) {
       this.partFromOutcast(peer);
       this.judgeKeys(peer);
@@ -297,16 +305,31 @@ export class Peers {
       const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
       peer.keeper.follow(peer.isToldAnew(told));
     }
+    const now = this.options.timers.monotonic();
+    return ![...this.doubts.values()].some(until => until > now);
   }
 
   /** Whose grant is over keeps its place and may come for the catch-up; who was revoked is forgotten. */
   private partFromOutcast(peer: Peer): void {
     const judgement = this.options.network.trust.judge(peer.nodeId);
-    if (judgement.verdict === 'admitted') return;
+    if (judgement.verdict === 'admitted') return void this.doubts.delete(peer.id);
+    if (judgement.code === 'not-admitted' && this.isInDoubt(peer)) return;
+    this.doubts.delete(peer.id);
     if (peer.links.size > 0 || peer.slot.session !== undefined) this.cutOff(peer, judgement.code, judgement.sentence);
     if (judgement.verdict !== 'refused') return;
     peer.keeper.stop();
     this.peers.delete(peer.id);
+  }
+
+  /** An admin that gives up its keys signs anew what it stands by; a part of that may be still on its way. */
+  private isInDoubt({ id, slot }: Peer): boolean {
+    const { timers } = this.options;
+    const until = this.doubts.get(id);
+    if (until !== undefined) return timers.monotonic() < until;
+    if (slot.session === undefined) return false;
+    this.doubts.set(id, timers.monotonic() + DOUBT_MS);
+    timers.after(DOUBT_MS, () => (this.options.onDoubtOver ?? (() => void this.follow()))());
+    return true;
   }
 
   /** Links made with keys that have been replaced since are replaced too; with keys given up as compromised, closed. */

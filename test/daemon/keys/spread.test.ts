@@ -92,6 +92,7 @@ for (const [grants, isChain] of [
     await members.run(5_000);
     const talks = [members.talk(b!, c!), members.talk(c!, d!), members.talk(a!, b!), members.talk(f!, d!)];
     await members.run(1_000);
+    members.net.pieceBytes = 1_400;
     await a!.rotations.rotate({ reason: 'compromised' });
     await members.run(5_000);
     assert.equal(

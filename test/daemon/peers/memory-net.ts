@@ -49,6 +49,8 @@ export class MemoryNet {
   readonly open = new Set<MemoryConnection>();
   /** which hosts reach each other; to all others a connection is refused, or goes silent */
   reaches: (a: MemoryHost, b: MemoryHost) => boolean = () => true;
+  /** bytes of one write that arrive at once; the rest comes 1 ms later, and so on */
+  pieceBytes = Infinity;
   /** connections that were asked for */
   dials = 0;
 
@@ -152,6 +154,8 @@ export class MemoryTransport implements Transport {
   private queue: Uint8Array[] = [];
   private rto = FIRST_RTO_MS;
   private stuckSince: number | undefined;
+  /** ms, monotonic: when the piece sent last arrives */
+  private freeAt = 0;
   private again: Timer | undefined;
 
   constructor(
@@ -178,13 +182,13 @@ export class MemoryTransport implements Transport {
   private send(): void {
     if (this.isGone || this.again !== undefined) return;
     const { net, state } = this.connection;
-    const { timers, delayMs } = net;
+    const { timers } = net;
     if (state === 'up') {
       const bytes = this.queue.splice(0);
       const isLast = this.isClosing;
       this.rto = FIRST_RTO_MS;
       this.stuckSince = undefined;
-      timers.after(delayMs, () => this.other.arrived(bytes, isLast));
+      this.deliver(bytes, isLast);
       if (isLast) this.fail('closed by this side');
     } else if (state === 'refusing') {
       timers.after(1, () => this.fail('connection reset by the other side'));
@@ -197,6 +201,25 @@ export class MemoryTransport implements Transport {
         this.send();
       });
     }
+  }
+
+  /** In pieces as small as the net has them, one after the other. */
+  private deliver(bytes: readonly Uint8Array[], isLast: boolean): void {
+    const { timers, delayMs, pieceBytes } = this.connection.net;
+    const pieces = bytes.flatMap(chunk =>
+      Array.from({ length: Math.ceil(chunk.length / Math.min(pieceBytes, chunk.length)) }, (_, i) =>
+        pieceBytes === Infinity ? chunk : chunk.subarray(i * pieceBytes, (i + 1) * pieceBytes),
+      ),
+    );
+    if (pieceBytes === Infinity) {
+      timers.after(delayMs, () => this.other.arrived(pieces, isLast));
+      return;
+    }
+    for (const piece of pieces) {
+      this.freeAt = Math.max(this.freeAt + 1, timers.monotonic() + delayMs);
+      timers.after(this.freeAt - timers.monotonic(), () => this.other.arrived([piece], false));
+    }
+    if (isLast) timers.after(Math.max(this.freeAt - timers.monotonic(), delayMs), () => this.other.arrived([], true));
   }
 
   private arrived(bytes: readonly Uint8Array[], isLast: boolean): void {

@@ -59,6 +59,7 @@ export class MemoryNode {
   readonly rotations: Rotations;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
+  private isFollowing = false;
 
   static async make(host: MemoryHost, wish: NodeWish, label: string): Promise<MemoryNode> {
     return new MemoryNode(host, wish, await loadPrimitives(), label, mkdtempSync(join(tmpdir(), 'warren-m-')));
@@ -109,7 +110,7 @@ export class MemoryNode {
       wantedName: () => host.name,
       onItem: (item, from) => {
         this.peers.spread(item, from);
-        timers.soon(() => this.peers.follow());
+        this.followSoon();
       },
       onAlarm,
       onSecret: (secret, from) => this.peers.tellSecret(secret, from),
@@ -153,6 +154,16 @@ export class MemoryNode {
       onRotated: () => this.publish(),
     });
     host.accept = transport => this.accept(transport);
+  }
+
+  /** Once a turn, as parts.ts has it. */
+  private followSoon(): void {
+    if (this.isFollowing) return;
+    this.isFollowing = true;
+    this.timers.soon(() => {
+      this.isFollowing = false;
+      this.peers.follow();
+    });
   }
 
   private newKeys(file: string): NodeKeys {
