@@ -123,13 +123,14 @@ export class Lanes {
     const owed = lane.link.owedMs();
     if (owed === 0) lane.isInTrouble = lane.isDoubted = false;
     if (lane.isInTrouble) return undefined;
-    const twin = this.twinOf(lane);
+    const twins = this.twinsOf(lane);
+    const [twin] = twins;
     if (twin === undefined) return undefined;
     const bound = this.patienceWith(lane);
     if (owed < bound / 2) return this.isSlow(lane, twin) ? 'slow' : undefined;
     // Silence counts against a lane only while another one is heard: else it is the peer, or the whole path.
     const heardAgo = this.timers.monotonic() - twin.link.heardAt;
-    if (heardAgo > bound / 4) twin.link.ping();
+    if (heardAgo > bound / 4) for (const other of twins) other.link.ping();
     return owed >= bound && heardAgo <= Math.max(bound / 2, this.limits.link.tickMs) ? 'silent' : undefined;
   }
 
@@ -162,8 +163,10 @@ export class Lanes {
     return true;
   }
 
-  /** Another sound lane of the same kind of path. */
-  private twinOf(lane: Lane): Lane | undefined {
-    return this.list.find(other => other !== lane && other.isSound && other.link.rank === lane.link.rank);
+  /** Other sound lanes of the same kind of path, the one heard last first: of three, two may have died at once. */
+  private twinsOf(lane: Lane): Lane[] {
+    return this.list
+      .filter(other => other !== lane && other.isSound && other.link.rank === lane.link.rank)
+      .sort((a, b) => b.link.heardAt - a.link.heardAt);
   }
 }

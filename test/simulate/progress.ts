@@ -6,8 +6,8 @@ import type { Hub } from './hub.js';
 import type { End } from './model.js';
 import type { Wire } from './wire.js';
 
-/** A link that falls silent is in trouble after a second and some ticks; then its streams go on elsewhere. ms */
-export const STANDSTILL_MS = 2_500;
+/** A link that falls silent is in trouble after a second and some ticks; the next one may be just as bad, twice. ms */
+export const STANDSTILL_MS = 4_500;
 
 interface Waiting {
   got: number;

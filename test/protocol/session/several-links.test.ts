@@ -182,6 +182,22 @@ for (const victim of [0, 1] as const) {
   });
 }
 
+test('two of three links fall silent at once: they do not vouch for each other, the third takes their streams', () => {
+  const scene = new Scene('two of three', limitsWith({ session: { links: 3 } }));
+  const connections = scene.links(3);
+  const bulks = [0, 1].map(() => scene.open('sink', 'bulk'));
+  scene.run(50);
+  for (const bulk of bulks) bulk.stream!.write(pattern(0, 512 * KIB));
+  scene.run(20);
+  // The new ones; the oldest has nothing to carry.
+  for (const { wire } of connections.slice(1)) wire.silence();
+  scene.run(4_500);
+  assert.equal(
+    scene.accepted.map(({ bytes, wrongAt }) => [bytes, wrongAt]),
+    bulks.map(() => [512 * KIB, -1]),
+  );
+});
+
 test('when all links fall silent at once none of them is blamed', () => {
   const scene = new Scene('all silent');
   const connections = scene.links(2);
