@@ -13,10 +13,10 @@ export const USAGE = `npm run bench -- [--quick] [--only WORKLOAD,…] [--node P
   --seconds      length of one measurement
   --without      leaves systems out as if they were missing`;
 
-const FULL: Sizes = { rounds: 5, seconds: 4, idle: 5_000, neighbours: 10, watch: 20, handshakes: 300 };
-const QUICK: Sizes = { rounds: 2, seconds: 1, idle: 1_000, neighbours: 10, watch: 5, handshakes: 100 };
+const FULL: Sizes = { rounds: 5, seconds: 4, idle: 5_000, idleRounds: 3, neighbours: 10, watch: 20, handshakes: 300 };
+const QUICK: Sizes = { rounds: 2, seconds: 1, idle: 500, idleRounds: 1, neighbours: 10, watch: 5, handshakes: 100 };
 /** What is asked for explicitly may be tiny, to see that everything works. */
-const TINY: Partial<Sizes> = { idle: 50, neighbours: 1, watch: 1, handshakes: 10 };
+const TINY: Partial<Sizes> = { idle: 50, idleRounds: 1, neighbours: 1, watch: 1, handshakes: 10 };
 
 export interface BenchOptions {
   readonly sizes: Sizes;

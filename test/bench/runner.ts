@@ -54,7 +54,7 @@ export class Field {
   async compare(workload: Comparison, systems: readonly System[], sizes: Sizes): Promise<Compared> {
     const chosen = systems.filter(({ kind }) => kind !== 'direct' || workload.withoutDirect !== true);
     const outcomes = new Map<string, Outcome[]>(chosen.map(({ name }) => [name, []]));
-    const rounds = Math.min(sizes.rounds, workload.maxRounds ?? sizes.rounds);
+    const rounds = workload.rounds?.(sizes) ?? sizes.rounds;
     for (let round = 0; round < rounds; round++) {
       for (const system of chosen) outcomes.get(system.name)!.push(await this.round(workload, system, sizes));
     }

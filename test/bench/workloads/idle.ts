@@ -46,7 +46,7 @@ export const idle: Comparison = {
     side('idle serving', 'resident memory per idle connection, the side of the service'),
   ],
   fresh: true,
-  maxRounds: 3,
+  rounds: ({ idleRounds }) => idleRounds,
   withoutDirect: true,
   async run(running, { idle: count }): Promise<Sample> {
     const clients: EchoClient[] = [];

@@ -8,8 +8,9 @@ export interface Sizes {
   readonly rounds: number;
   /** of one measurement, whole */
   readonly seconds: number;
-  /** connections of the idle row */
+  /** connections of the idle row, and its rounds */
   readonly idle: number;
+  readonly idleRounds: number;
   /** daemons around an idle one */
   readonly neighbours: number;
   /** seconds for which it is watched */
@@ -53,8 +54,8 @@ export interface Comparison {
   readonly rows: readonly Row[];
   /** each round on processes that have done nothing yet; default: all rounds on the same ones */
   readonly fresh?: boolean;
-  /** at most so many rounds */
-  readonly maxRounds?: number;
+  /** default: as many as there are */
+  rounds?(sizes: Sizes): number;
   /** the direct connection is not measured */
   readonly withoutDirect?: boolean;
   run(running: Running, sizes: Sizes): Promise<Sample>;
