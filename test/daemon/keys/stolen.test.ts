@@ -1,4 +1,5 @@
 /** A home is copied, and the copy runs: what it can do, how it is found out, and what the owner does about it. */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { toHex } from '../../../protocol/bytes.js';
 import type { WarrenError } from '../../../protocol/errors.js';
@@ -118,6 +119,7 @@ test('with a detached next key the copy can make no statement', async () => {
   assert.is(members.linksFrom(b, copy) + members.linksFrom(f, copy), 0);
   assert.ok(members.linked(a, b) && members.linked(a, f));
   members.stop();
+  rmSync(nextFile);
 });
 
 test('both rotate: each peer stays with what it saw first, all hear of it, the owner too; what doctor says heals it', async () => {
