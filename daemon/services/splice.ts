@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Code } from '../../protocol/codes.js';
+import { GATHER_BELOW, Gather } from './gather.js';
 import { EARLY_KEEP_BYTES } from './limits.js';
 import type { ServiceStream, StreamHandler } from './mesh.js';
 import { cutSocket, wasReset } from './sockets.js';
@@ -61,6 +62,9 @@ export class Splice implements StreamHandler {
   private localEnded = false;
   private peerEnded = false;
   private corked = false;
+  /** the socket held something already when it was corked */
+  private wasWaiting = false;
+  private readonly gathered = new Gather();
   /** incoming bytes that the operating system has */
   private passedOn = 0;
   private error: Error | undefined;
@@ -175,24 +179,43 @@ export class Splice implements StreamHandler {
     if (!this.corked) {
       // What comes within one event goes to the operating system in one call.
       this.corked = true;
+      this.wasWaiting = this.socket.writableLength > 0;
       this.socket.cork();
       process.nextTick(this.uncork);
     }
+    // While the socket holds something, its `onWritten` is still to come.
+    if (chunk.length < GATHER_BELOW && this.socket.writableLength > 0) {
+      if (this.gathered.add(chunk)) return;
+      this.pass();
+      this.gathered.add(chunk);
+      return;
+    }
+    this.pass();
     this.socket.write(chunk, this.onWritten);
+  }
+
+  /** What was gathered goes to the socket. */
+  private pass(): void {
+    if (this.gathered.length > 0) this.socket.write(this.gathered.take(), this.onWritten);
   }
 
   private readonly uncork = (): void => {
     this.corked = false;
-    if (!this.finished) this.socket.uncork();
+    if (this.finished) return;
+    if (!this.wasWaiting) this.pass();
+    this.socket.uncork();
   };
 
   /** One function for all writes: the socket itself knows how much it still holds. */
   private readonly onWritten = (error?: Error | null): void => {
     if (this.finished || error) return;
-    const passedOn = this.bytesReceived - this.socket.writableLength;
+    const passedOn = this.bytesReceived - this.socket.writableLength - this.gathered.length;
     const n = passedOn - this.passedOn;
     this.passedOn = passedOn;
     if (n > 0) this.stream?.consumed(n);
+    // The credit may have brought more, or the end.
+    if (this.finished) return;
+    if (this.socket.writableLength === 0) this.pass();
     if (this.peerEnded) this.endSocket();
   };
 

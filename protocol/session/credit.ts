@@ -11,9 +11,11 @@ import type { Limits } from '../limits.js';
 const SHARE_OF_FREE = 1 / 4;
 const BASIC_SHARE_OF_FREE = 1 / 256;
 /**
- * A window doubles when half of it was consumed in less than a round trip: it ends up between two and four times what is
- * on the way. Round trips shorter than this, ms, count as this: an event loop takes that long to turn around.
+ * A window doubles when more than this share of it would be consumed in a round trip: it ends up between two and four
+ * times what is on the way.
  */
+const BUSY_SHARE = 1 / 2;
+/** Round trips shorter than this, ms, count as this: an event loop takes that long to turn around. */
 const LEAST_ROUND_TRIP_MS = 2;
 /** WINDOW is worth a frame of its own when this share of the window has been consumed, or received, since the last. */
 const WORTH_TELLING = 1 / 4;
@@ -155,9 +157,11 @@ export class StreamCredit {
     if (this.isCancelled) return;
     this.consumed += n;
     this.budget.giveBack(n);
-    if (this.isOver || this.consumed - this.timedFrom < this.window / 2) return;
-    const roundTrip = Math.max(LEAST_ROUND_TRIP_MS, rttMs ?? 0);
-    if (now - this.timedAt < roundTrip) this.window = Math.min(2 * this.window, this.limits.stream);
+    const timed = this.consumed - this.timedFrom;
+    if (this.isOver || timed < this.window * BUSY_SHARE) return;
+    // By the rate: where a whole window comes in one record, it takes a round trip from one to the next.
+    const inRoundTrip = timed * (Math.max(LEAST_ROUND_TRIP_MS, rttMs ?? 0) / (now - this.timedAt));
+    if (inRoundTrip > this.window * BUSY_SHARE) this.window = Math.min(2 * this.window, this.limits.stream);
     this.timedAt = now;
     this.timedFrom = this.consumed;
   }

@@ -14,6 +14,12 @@ const COMPACT_AT = 64;
 /** A chunk that is less than this share of the memory it keeps alive is copied. */
 const WORTH_KEEPING = 1 / 2;
 
+/** Chunks smaller than this are put together: held alone, each would cost some hundred bytes beside its own. */
+const SMALL = 1024;
+/** Memory for putting them together: as much at first, twice as much each time, up to the last, bytes. */
+const FIRST_GATHERING = 256;
+const LAST_GATHERING = 16 * 1024;
+
 /** The chunk itself, or a copy when it is a small view into large memory. */
 export function compacted(chunk: Uint8Array): Uint8Array {
   return chunk.length < chunk.buffer.byteLength * WORTH_KEEPING ? chunk.slice() : chunk;
@@ -32,6 +38,8 @@ export class SendBuffer {
   /** index of the chunk that holds `next`, and the offset of its first byte */
   private cursor = 0;
   private cursorAt = 0;
+  /** Memory that the last chunk is the beginning of; EMPTY when it is somebody else's. */
+  private gathering = EMPTY;
 
   get unsent(): number {
     return this.end - this.next;
@@ -42,8 +50,37 @@ export class SendBuffer {
   }
 
   write(chunk: Uint8Array): void {
-    this.chunks.push(compacted(chunk));
+    const { length } = this.chunks;
+    const last = this.head < length ? this.chunks[length - 1]! : EMPTY;
+    if (chunk.length >= SMALL || last.length === 0 || last.length >= LAST_GATHERING) this.append(compacted(chunk));
+    else this.gather(last, chunk);
     this.end += chunk.length;
+  }
+
+  private append(chunk: Uint8Array): void {
+    this.gathering = EMPTY;
+    this.chunks.push(chunk);
+  }
+
+  /** Puts the chunk behind the last one, or begins anew beside it when that has no room. */
+  private gather(last: Uint8Array, chunk: Uint8Array): void {
+    const { gathering } = this;
+    const used = last.length;
+    if (used + chunk.length > gathering.length) {
+      const size = Math.min(LAST_GATHERING, Math.max(FIRST_GATHERING, 2 * gathering.length, chunk.length));
+      this.gathering = new Uint8Array(size);
+      this.gathering.set(chunk);
+      this.chunks.push(this.gathering.subarray(0, chunk.length));
+      return;
+    }
+    const index = this.chunks.length - 1;
+    if (this.cursor > index) {
+      this.cursor = index;
+      this.cursorAt = this.end - used;
+    }
+    // What was taken of it before does not reach behind its end.
+    gathering.set(chunk, used);
+    this.chunks[index] = gathering.subarray(0, used + chunk.length);
   }
 
   /** The next `length` (≤ unsent) bytes, which count as sent from now on. */
@@ -74,6 +111,7 @@ export class SendBuffer {
       // The slot stays until the array is closed up, the bytes do not.
       this.chunks[this.head++] = EMPTY;
     }
+    if (this.head === this.chunks.length) this.gathering = EMPTY;
     if (this.next < to) this.next = to;
     if (this.cursor < this.head) {
       this.cursor = this.head;
@@ -105,6 +143,7 @@ export class SendBuffer {
   /** Lets go of all bytes; positions stay. */
   clear(): void {
     this.chunks = [];
+    this.gathering = EMPTY;
     this.base = this.next = this.highest = this.end;
     this.head = this.cursor = 0;
     this.headAt = this.cursorAt = this.end;

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite, assert, full } from '../../helpers/suite.js';
 import { dialText, eventually, readAll, serve, settled, tcpPair } from '../../helpers/sockets.js';
+import { collectGarbage } from '../../../daemon/observe/collect.js';
 import { openLocal } from '../../../daemon/services/local-stream.js';
 import { Splice, type SpliceResult } from '../../../daemon/services/splice.js';
 import { EARLY_KEEP_BYTES } from '../../../daemon/services/limits.js';
@@ -396,6 +397,48 @@ test('credit goes back for bytes that the operating system took, and for no othe
   client.resume();
   await eventually('all went through', () => consumed() === 30 + 256 * 256 * 1024);
   splice.cut('cancelled');
+});
+
+test('small chunks for a reader that stalls cost little more than their bytes, and arrive in order', async () => {
+  const [client, accepted] = await tcpPair();
+  const { splice } = joinSocket(accepted);
+  let consumed = 0;
+  const stream: ServiceStream = {
+    write: () => true,
+    end: () => undefined,
+    reset: () => undefined,
+    consumed: n => void (consumed += n),
+    accept: () => undefined,
+  };
+  splice.attach(stream);
+  client.pause();
+  const filler = Buffer.alloc(256 * 1024);
+  let filled = 0;
+  while (accepted.writableLength < filler.length) {
+    splice.data(filler.slice());
+    filled += filler.length;
+    await new Promise(setImmediate);
+  }
+  const count = 50_000;
+  const used = (): number => process.memoryUsage().heapUsed + process.memoryUsage().external;
+  collectGarbage();
+  const before = used();
+  for (let i = 0; i < count; i++) {
+    splice.data(Uint8Array.of(i % 251));
+    if (i % 10 === 0) await new Promise(setImmediate);
+  }
+  collectGarbage();
+  const each = (used() - before) / count;
+  assert.ok(each < 10, `${each.toFixed(1)} bytes for each`);
+  assert.ok(consumed <= filled, 'no credit goes back for what waits');
+  splice.fin();
+  const all = readAll(client);
+  client.resume();
+  const { bytes } = await all;
+  assert.is(bytes.length, filled + count);
+  assert.ok(bytes.subarray(filled).every((byte, i) => byte === i % 251));
+  assert.is(consumed, filled + count);
+  client.destroy();
 });
 
 test.run();

@@ -40,6 +40,26 @@ test('sending: what is taken is what was written, through releases and rewinds',
   }
 });
 
+test('sending: many small chunks cost little more than their bytes, sent or not', () => {
+  const count = 50_000;
+  for (const isSent of [false, true]) {
+    const buffer = new SendBuffer();
+    collectGarbage();
+    const before = process.memoryUsage();
+    for (let i = 0; i < count; i++) {
+      buffer.write(Uint8Array.of(i % 251));
+      if (isSent) buffer.take(1);
+    }
+    collectGarbage();
+    const after = process.memoryUsage();
+    const used = after.heapUsed + after.external - before.heapUsed - before.external;
+    assert.ok(used < 10 * count, `${(used / count).toFixed(1)} bytes for each`);
+    buffer.rewind();
+    const bytes = concat(...buffer.take(count));
+    assert.ok(bytes.every((byte, i) => byte === i % 251));
+  }
+});
+
 test('sending: what the peer has is not held any more, however few chunks there were', async () => {
   const buffer = new SendBuffer();
   const chunks: WeakRef<Uint8Array>[] = [];

@@ -45,6 +45,14 @@ test('the window grows with the rate of consumption, to the limit of a stream an
   assert.is(credit.window, 16 * MiB);
 });
 
+test('it grows as well when all of it comes at once, a bit more than a round trip behind the last', () => {
+  const { peer, limits } = budgets();
+  const credit = new StreamCredit(peer, limits.receive, 0);
+  credit.extend();
+  consumeFast(credit, 3, 11);
+  assert.is(credit.window, 512 * KiB);
+});
+
 test('it does not grow for slow consumers', () => {
   const { peer, limits } = budgets();
   const slow = new StreamCredit(peer, limits.receive, 0);
