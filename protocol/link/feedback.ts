@@ -21,10 +21,13 @@ const SMOOTHING = 1 / 8;
 /** Record size before anything was measured. */
 const FIRST_RECORD_BYTES = 16 * 1024;
 
+/** Records that wait for their LINKACK are kept one by one up to so many; further ones count as one with the last. */
+const MOST_FLIGHTS = 16_384;
+
 /** A record that waits for its LINKACK. */
 interface Flight {
-  readonly record: number;
-  readonly bytes: number;
+  record: number;
+  bytes: number;
   readonly sentAt: number;
 }
 
@@ -83,7 +86,14 @@ export class Feedback {
       this.delivery.begin(now);
     }
     this.inFlight += bytes;
-    this.flights.push({ record, bytes, sentAt: now });
+    if (this.flights.length - this.head < MOST_FLIGHTS) {
+      this.flights.push({ record, bytes, sentAt: now });
+      return;
+    }
+    // A peer that holds its acknowledgements back costs no memory with that.
+    const last = this.flights.at(-1)!;
+    last.record = record;
+    last.bytes += bytes;
   }
 
   /** All that there was to send has gone, and there was room for more. */

@@ -158,6 +158,20 @@ test('acknowledging the same again, or nothing, changes nothing', () => {
   assert.equal([feedback.inFlight, feedback.ackedAt, feedback.oldestSentAt], [100, 10, 0]);
 });
 
+test('acknowledgements held back cost no memory, and count when they come', () => {
+  const feedback = new Feedback(DEFAULT_LIMITS);
+  const before = process.memoryUsage().heapUsed;
+  const count = 500_000;
+  for (let i = 0; i < count; i++) feedback.sent(i, 100, i / 100);
+  const grown = process.memoryUsage().heapUsed - before;
+  assert.ok(grown < 10 * 1024 * KiB, `${grown} bytes for ${count} records`);
+  assert.is(feedback.inFlight, 100 * count);
+  feedback.acked(count - 1, 0, 6_000);
+  assert.ok(feedback.inFlight > 0);
+  feedback.acked(count, 0, 6_000);
+  assert.equal([feedback.inFlight, feedback.oldestSentAt], [0, undefined]);
+});
+
 test('when a LINKACK is due: soon with much to acknowledge, after 20 ms with little, never with nothing', () => {
   const clock = new AckClock(DEFAULT_LIMITS.link);
   clock.received(100, false, 0);
