@@ -13,7 +13,10 @@ import { fileURLToPath } from 'node:url';
 const HERE = dirname(fileURLToPath(import.meta.url));
 const FILE_DEADLINE_MS = 5 * 60_000;
 const FILE_DEADLINE_FULL_MS = 60 * 60_000;
-const PARALLEL = 2;
+/** Tests with real daemons wait more than they compute. */
+const PARALLEL = 4;
+/** At full size they move data all the time. */
+const PARALLEL_FULL = 2;
 /** What --share runs: the tests whose worth grows with the number of seeds tried. */
 const SEEDED = ['fuzz/', 'session/property', 'simulate/'];
 
@@ -117,7 +120,7 @@ async function main(): Promise<void> {
       if (outcome.failed > 0) failedFiles.push(outcome.file);
     }
   };
-  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  await Promise.all(Array.from({ length: full || share ? PARALLEL_FULL : PARALLEL }, worker));
   if (failedFiles.length > 0) console.log(`\nfailed: ${failedFiles.join(', ')}`);
   console.log(`\n${sum.passed} passed, ${sum.failed} failed, ${sum.skipped} skipped`);
   process.exitCode = sum.failed > 0 || sum.passed === 0 ? 1 : 0;
