@@ -72,11 +72,17 @@ export class Gossip {
     return kind === 'statement' || kind === 'fork';
   }
 
-  /** Hands a network secret to every peer but the one that it came from. */
+  /**
+   * Hands a network secret to every peer but the one that it came from, behind what this turn has told: a peer believes it
+   * by the statement that speaks of it.
+   */
   spreadSecret(secret: Secret, from: NodeId | undefined): void {
     const source = from === undefined ? undefined : nodeIdText(from);
-    for (const { id, slot } of this.peers.values())
-      if (id !== source && slot.session !== undefined) this.send(id, NEWS_SECRET, encodeSecret(secret));
+    const body = encodeSecret(secret);
+    this.timers.soon(() => {
+      for (const { id, slot } of this.peers.values())
+        if (id !== source && slot.session !== undefined) this.send(id, NEWS_SECRET, body);
+    });
   }
 
   private tell(id: NodeIdText, item: TrustItem): void {
