@@ -6,8 +6,8 @@ import type { Hub } from './hub.js';
 import type { End } from './model.js';
 import type { Wire } from './wire.js';
 
-/** A link that falls silent is in trouble after a second and some ticks; the next one may be just as bad, twice. ms */
-export const STANDSTILL_MS = 4_500;
+/** What a dead link takes to be given up: a ping deadline behind a second of silence, and a look at the clocks, ms. */
+export const STANDSTILL_MS = 6_500;
 
 interface Waiting {
   got: number;
