@@ -1,16 +1,16 @@
-/** One of several processes that take the same home in turn: `contender HOME ROUNDS`; prints how often it had it. */
+/** One of several processes that take the same home in turn: `contender HOME TIMES` ends when it has had it so often, and prints how often it was turned away. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { lockHome } from '../../../daemon/home/lock.js';
 import { homePaths } from '../../../daemon/home/paths.js';
 
-const [, , root = '', rounds = '1'] = process.argv;
+const [, , root = '', times = '1'] = process.argv;
 const paths = homePaths(root);
 const marker = join(root, 'held');
 
-let won = 0;
-for (let i = 0; i < Number(rounds); i++) {
+let turnedAway = 0;
+for (let won = 0; won < Number(times);) {
   try {
     const lock = await lockHome(paths);
     // fails when another process is between these two lines
@@ -21,7 +21,8 @@ for (let i = 0; i < Number(rounds); i++) {
     won++;
   } catch (error) {
     if ((error as { code?: string }).code !== 'running') throw error;
+    turnedAway++;
     await sleep(Math.random() * 3);
   }
 }
-process.stdout.write(`${won}\n`);
+process.stdout.write(`${turnedAway}\n`);

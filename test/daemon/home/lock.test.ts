@@ -110,14 +110,15 @@ test(
       openHome(folder);
       const base = join(dirname(fileURLToPath(import.meta.url)), 'contender');
       const file = fs.existsSync(`${base}.js`) ? `${base}.js` : `${base}.ts`;
-      const rounds = String(full(40, 1000));
+      const times = String(full(10, 250));
       const runs = Array.from({ length: 4 }, () =>
-        promisify(execFile)(process.execPath, [...process.execArgv, file, folder, rounds]),
+        promisify(execFile)(process.execPath, [...process.execArgv, file, folder, times]),
       );
-      const won = (await Promise.all(runs)).map(({ stdout }) => Number(stdout));
+      // each ends with an error when another is inside while it holds the home
+      const turnedAway = (await Promise.all(runs)).map(({ stdout }) => Number(stdout));
       assert.ok(
-        won.every(n => n > 0),
-        `each had it: ${won.join()}`,
+        turnedAway.some(n => n > 0),
+        "nobody was ever in anybody's way: nothing was tried",
       );
     });
   },
