@@ -30,6 +30,8 @@ export class RogueLink {
   /** what the victim closed the link with */
   verdict: Code | 'cut' | undefined;
   hasSession = false;
+  /** It knows of no session from before, like a host that has restarted. */
+  private isFresh = false;
 
   constructor(
     readonly link: Link,
@@ -45,12 +47,16 @@ export class RogueLink {
 
   /** NEW from whoever decides, and an empty state. */
   begin(): Promise<unknown> {
+    this.isFresh = true;
     if (this.isDecider) this.say(FRAME.NEW, EMPTY);
+    else if (this.heard.some(({ type }) => type === FRAME.ATTACH)) this.say(FRAME.UNKNOWN, EMPTY);
     return until('the session begins', () => this.hasSession || this.verdict !== undefined);
   }
 
   take(type: number, body: Uint8Array): void {
     this.heard.push({ type, body: body.slice() });
+    // The victim has not noticed yet that the link before this one has ended.
+    if (type === FRAME.ATTACH && this.isFresh) this.say(FRAME.UNKNOWN, EMPTY);
     if (type === FRAME.NEW) this.say(FRAME.NEW_OK, EMPTY);
     if (type !== FRAME.NEW && type !== FRAME.NEW_OK) return;
     this.hasSession = true;
