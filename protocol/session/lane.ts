@@ -14,13 +14,18 @@ export interface LaneOwner {
   laneAcked(lane: Lane): void;
   /** The link has looked at its clocks. */
   laneTicked(lane: Lane): void;
+  /** @returns undefined when it is forgotten */
+  stream(id: number): Stream | undefined;
+  /** So many frames may wait for their LINKACK: more than the streams of any honest peer bring about. */
+  readonly mostTracked: number;
   /** The stream has much to say. @returns true if another lane carries it on */
   turnedHeavy(lane: Lane, stream: Stream): boolean;
 }
 
+/** By its id, which is never used again: a stream that is over is not kept for a peer that acknowledges nothing. */
 interface Waiting {
   readonly record: number;
-  readonly stream: Stream;
+  readonly id: number;
   readonly what: Tracked;
 }
 
@@ -62,7 +67,7 @@ export class Lane implements LinkHandler {
 
   /** Tells `stream` when the peer has received this record. */
   track(record: number, stream: Stream, what: Tracked): void {
-    this.waiting.push({ record, stream, what });
+    this.waiting.push({ record, id: stream.id, what });
   }
 
   frame(type: number, body: Uint8Array): void {
@@ -76,8 +81,8 @@ export class Lane implements LinkHandler {
   acked(records: number): void {
     this.ackedRecords = Math.max(this.ackedRecords, records);
     while (this.head < this.waiting.length && this.waiting[this.head]!.record < records) {
-      const { stream, what } = this.waiting[this.head++]!;
-      stream.acked(what);
+      const { id, what } = this.waiting[this.head++]!;
+      this.owner.stream(id)?.acked(what);
     }
     if (this.head * 2 >= this.waiting.length) {
       this.waiting.splice(0, this.head);
@@ -87,6 +92,8 @@ export class Lane implements LinkHandler {
   }
 
   tick(): void {
+    if (this.waiting.length - this.head > this.owner.mostTracked)
+      return this.link.close('limit', 'too many frames not acknowledged');
     this.owner.laneTicked(this);
   }
 

@@ -39,6 +39,8 @@ const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
 const LINGERING_FACTOR = 4;
 /** ... those of both sides, and those that the peer may have forgotten already: no honest peer brings it to more. */
 const CROWD_FACTOR = 3 * LINGERING_FACTOR;
+/** Frames of one link whose arrival streams wait for, as a multiple of the same: each of the four kinds, for each stream. */
+const TRACKED_FACTOR = 4 * CROWD_FACTOR;
 
 export interface SessionOptions {
   readonly peer: NodeId;
@@ -375,6 +377,10 @@ export class Session implements StreamOwner, LaneOwner {
   /** ... that the peer must be holding that knowledge back. */
   get isCrowded(): boolean {
     return this.streams.size >= CROWD_FACTOR * this.limits.session.streams;
+  }
+
+  get mostTracked(): number {
+    return TRACKED_FACTOR * this.limits.session.streams;
   }
 
   /** The peer opens a stream. `claim` is taken out of the pool. */

@@ -227,12 +227,35 @@ test('a flood of credit and of acknowledgements costs no memory', () => {
   assert.ok(liar.isOver || liar.session.stats().streams === 1);
 });
 
+/** Acknowledgements are the link's own business, and do not come by its handler. */
+function holdBack(liar: Liar): void {
+  const { outbox } = liar.link as unknown as { outbox: { addLinkAck(now: number): void } };
+  assert.type(outbox.addLinkAck, 'function');
+  outbox.addLinkAck = () => undefined;
+}
+
 test('one who never acknowledges cannot pile up streams that are over', () => {
   const liar = new Liar({ limits: limitsWith({ session: { streams: 10 } }) });
-  // Acknowledgements are the link's own: they are kept back below.
-  const raw = liar.link as unknown as { addLinkAck(now: number): void };
-  raw.addLinkAck = () => undefined;
+  holdBack(liar);
   for (let i = 0; i < 121; i++) liar.open(1 + 2 * i);
+  assert.is(liar.verdict, 'limit');
+});
+
+test('one who never acknowledges cannot make a link remember streams that are forgotten', () => {
+  const onStream = (s: Stream): StreamHandler => (s.accept(), quiet());
+  const liar = new Liar({ onStream, limits: limitsWith({ session: { streams: 10 } }) });
+  holdBack(liar);
+  const reset = (stream: number): Uint8Array => encodeReset({ stream, code: 'cancelled', dialed: false });
+  let most = 0;
+  let i = 0;
+  for (; i < 2_000 && !liar.isOver; i++) {
+    liar.open(1 + 2 * i).run(5);
+    if (!liar.isOver) liar.say(FRAME.RESET, reset(1 + 2 * i)).run(5);
+    if (!liar.isOver) most = Math.max(most, liar.session.streamCount);
+  }
+  assert.ok(most <= 2, `${most} streams at a time`);
+  // Each is told OPENED once; the link looks every 250 ms.
+  assert.ok(i > 480 && i < 560, `cut off after ${i} streams`);
   assert.is(liar.verdict, 'limit');
 });
 
