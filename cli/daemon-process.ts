@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { parse } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { PassphraseAnswer, PassphraseQuestion, StartReply, StartRequest } from '../protocol/admin/contract.js';
+import type { PassphraseAnswer, PassphraseQuestion, StartReply, StartRequest } from '../protocol/admin/programs.js';
 import { WarrenError } from '../protocol/errors.js';
 import { askPassphrase } from './passphrase.js';
 import type { World } from './world.js';

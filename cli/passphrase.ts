@@ -6,7 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { relative, resolve, isAbsolute } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isatty } from 'node:tty';
-import type { PassphraseQuestion } from '../protocol/admin/contract.js';
+import type { PassphraseQuestion } from '../protocol/admin/programs.js';
 import { WarrenError } from '../protocol/errors.js';
 import { interrupted } from './context.js';
 import type { World } from './world.js';

@@ -3,14 +3,8 @@
  * taken port blocks the start), tunnels, join, then peers and discovery. `build` returns what it bound.
  */
 import { hostname } from 'node:os';
-import type {
-  JoinReply,
-  ReloadReply,
-  ShutdownReply,
-  ShutdownRequest,
-  StartRequest,
-  Status,
-} from '../protocol/admin/contract.js';
+import type { JoinReply, ReloadReply, ShutdownReply, ShutdownRequest, Status } from '../protocol/admin/contract.js';
+import type { StartRequest } from '../protocol/admin/programs.js';
 import type { Code } from '../protocol/codes.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
 import type { LogSource } from './admin/api.js';

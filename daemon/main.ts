@@ -2,7 +2,8 @@
  * The daemon's program. The order of a start: what to do → home → lock → log → build (which binds) → admin socket →
  * ready. Whatever fails is told to the parent as one sentence, and the process ends with 1 and leaves nothing running.
  */
-import type { ShutdownRequest, StartReply, StartRequest } from '../protocol/admin/contract.js';
+import type { ShutdownRequest } from '../protocol/admin/contract.js';
+import type { StartReply, StartRequest } from '../protocol/admin/programs.js';
 import { WarrenError } from '../protocol/errors.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
 import { decodeInvite } from '../protocol/identity/invite.js';

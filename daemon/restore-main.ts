@@ -2,7 +2,7 @@
  * `warren keys restore` as a program: told by its parent what to restore where, it asks for the passphrase once everything else
  * is right, and tells how it went. It runs no daemon.
  */
-import type { RestoreReply } from '../protocol/admin/contract.js';
+import type { RestoreReply } from '../protocol/admin/programs.js';
 import { WarrenError } from '../protocol/errors.js';
 import { loadPrimitives } from '../protocol/crypto/load.js';
 import { nodeIdText } from '../protocol/identity/node-id.js';

@@ -2,15 +2,8 @@
 import { fork } from 'node:child_process';
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { basename, dirname, join, parse, resolve } from 'node:path';
-import {
-  PATHS,
-  type BackupReply,
-  type BackupRequest,
-  type KeysReply,
-  type PassphraseAnswer,
-  type RestoreReply,
-  type RestoreRequest,
-} from '../../protocol/admin/contract.js';
+import { PATHS, type BackupReply, type BackupRequest, type KeysReply } from '../../protocol/admin/contract.js';
+import type { PassphraseAnswer, RestoreReply, RestoreRequest } from '../../protocol/admin/programs.js';
 import { WarrenError } from '../../protocol/errors.js';
 import type { Context, Options } from '../context.js';
 import { shortId } from '../output/format.js';

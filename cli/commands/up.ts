@@ -5,7 +5,8 @@
 import { closeSync, openSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { MAX_LINKS, type StartRequest, type Status } from '../../protocol/admin/contract.js';
+import { MAX_LINKS, type Status } from '../../protocol/admin/contract.js';
+import type { StartRequest } from '../../protocol/admin/programs.js';
 import { Ended, interrupted, usage, type Context, type Options } from '../context.js';
 import {
   DaemonProcess,

@@ -1,6 +1,6 @@
 /** The flags of `warren up`, as edits of the config. */
 import { isDeepStrictEqual } from 'node:util';
-import type { StartRequest } from '../../protocol/admin/contract.js';
+import type { StartRequest } from '../../protocol/admin/programs.js';
 import { isNodeName, MAX_NAME } from '../../protocol/identity/names.js';
 import { showProxySetting } from '../transport/proxy-choice.js';
 import { setNode, type Edit, type NodeEdit } from './edit.js';

@@ -3,7 +3,7 @@
  * credentials, a person whom the parent asks. Never argv, never the environment: both are public, or inherited.
  */
 import { join } from 'node:path';
-import type { StartRequest } from '../../protocol/admin/contract.js';
+import type { StartRequest } from '../../protocol/admin/programs.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { codeOf } from '../home/atomic.js';
 import { passphraseBytes, MAX_PASSPHRASE_BYTES } from '../home/sealed.js';

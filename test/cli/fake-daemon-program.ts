@@ -4,7 +4,7 @@
  */
 import { appendFileSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { StartReply, StartRequest } from '../../protocol/admin/contract.js';
+import type { StartReply, StartRequest } from '../../protocol/admin/programs.js';
 import { FakeDaemon, sendJson } from './fake-daemon.js';
 import * as samples from './samples.js';
 

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { StartRequest } from '../../protocol/admin/contract.js';
+import type { StartRequest } from '../../protocol/admin/programs.js';
 import { build, type Bound } from '../../daemon/app.js';
 import { openHome } from '../../daemon/home/home.js';
 import { silentLog, createLog, type Log } from '../../daemon/observe/log.js';
