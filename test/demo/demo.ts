@@ -1,6 +1,7 @@
 /**
  * The main job on real traffic, with the commands a user would type: two daemons in two homes, one invite, one HTTP
- * service, 256 MiB through the tunnel. Cleans up after itself, also when interrupted or when a step fails.
+ * service, 256 MiB through the tunnel; and once more while the path between the hosts is cut and both rotate their keys.
+ * Cleans up after itself, also when interrupted or when a step fails.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -10,10 +11,15 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { Cable } from './cable.js';
 
 const MEBIBYTE = 1024 * 1024;
 const BULK_BYTES = 256 * MEBIBYTE;
+/** What the service sends at a steady pace: so much each time, ms. */
+const STEADY_BYTES = 2 * MEBIBYTE;
+const STEADY_MS = 30;
 const CLI = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 'cli', 'main.js');
 const FOLDER = mkdtempSync(join(tmpdir(), 'warren-demo-'));
 const HOST_A = join(FOLDER, 'host-a');
@@ -24,6 +30,11 @@ const say = (text: string): void => console.log(text);
 /** Runs one command as the user would type it on the host whose home is given; shows it and what it printed. */
 async function warren(home: string, args: string[], show = args): Promise<string> {
   say(`\n  ${home === HOST_A ? 'host-a' : 'host-b'}$ warren ${show.join(' ')}`);
+  return run(home, args, show);
+}
+
+/** ... without a word about it. */
+async function run(home: string, args: string[], show = args): Promise<string> {
   const child = spawn(process.execPath, [CLI, '--home', home, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '';
   child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
@@ -37,32 +48,48 @@ function indent(text: string): string {
   return text.replace(/^(?=.)/gm, '          ');
 }
 
-/** The service: a small page, and 256 MiB of bytes that nobody can have cached. */
-async function startShop(): Promise<{ port: number; sha256: string; close: () => void }> {
+interface Shop {
+  readonly port: number;
+  readonly sha256: string;
+  close(): void;
+}
+
+/** The service: a small page, and 256 MiB of bytes that nobody can have cached, as fast as it goes or at a steady pace. */
+async function startShop(): Promise<Shop> {
   const block = randomBytes(MEBIBYTE);
   const hash = createHash('sha256');
   for (let sent = 0; sent < BULK_BYTES; sent += block.length) hash.update(block);
   const server = http.createServer((request, response) => {
-    if (request.url !== '/bulk') return void response.end('hello from the payments service on host-a\n');
+    if (request.url === '/') return void response.end('hello from the payments service on host-a\n');
     response.setHeader('content-length', BULK_BYTES);
-    let sent = 0;
-    const more = (): void => {
-      while (sent < BULK_BYTES) {
-        sent += block.length;
-        if (!response.write(block)) return;
-      }
-      response.end();
-    };
-    response.on('drain', more);
-    more();
+    // What fails is the reader's to tell.
+    send(response, block, request.url === '/steady').catch(() => response.destroy());
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return { port: (server.address() as AddressInfo).port, sha256: hash.digest('hex'), close: () => server.close() };
 }
 
-/** Reads a URL to its end: its bytes when small, always its length, hash and duration. */
-async function fetchThrough(url: string): Promise<{ text: string; bytes: number; sha256: string; seconds: number }> {
+async function send(response: http.ServerResponse, block: Buffer, isSteady: boolean): Promise<void> {
+  for (let sent = 0; sent < BULK_BYTES; sent += block.length) {
+    if (!response.write(block)) await once(response, 'drain');
+    if (isSteady && sent % STEADY_BYTES === 0) await sleep(STEADY_MS);
+  }
+  response.end();
+}
+
+interface Fetched {
+  readonly text: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  readonly seconds: number;
+}
+
+/**
+ * Reads a URL to its end: its bytes when small, always its length, hash and duration.
+ * @param meanwhile told how many bytes have come
+ */
+async function fetchThrough(url: string, meanwhile: (bytes: number) => void = () => undefined): Promise<Fetched> {
   const started = process.hrtime.bigint();
   const request = http.get(url, { agent: false });
   const [response] = (await once(request, 'response')) as [http.IncomingMessage];
@@ -73,8 +100,33 @@ async function fetchThrough(url: string): Promise<{ text: string; bytes: number;
     hash.update(chunk);
     bytes += chunk.length;
     if (bytes < 1024) text += chunk.toString();
+    meanwhile(bytes);
   }
   return { text, bytes, sha256: hash.digest('hex'), seconds: Number(process.hrtime.bigint() - started) / 1e9 };
+}
+
+/** Shows that what came is what was sent. */
+function compare(shop: Shop, { bytes, seconds, sha256 }: Fetched): void {
+  say(indent(`${(bytes / MEBIBYTE / seconds).toFixed(0)} MiB/s (${seconds.toFixed(2)} s)`));
+  say(indent(`sent     ${shop.sha256}\nreceived ${sha256}`));
+  if (sha256 !== shop.sha256 || bytes !== BULK_BYTES) throw new Error('the bytes differ');
+  say(indent('equal'));
+}
+
+/** One connection goes on while every link is cut, again and again, and both hosts change their keys. */
+async function cutAndRotate(listen: string, shop: Shop, cable: Cable): Promise<void> {
+  const cuts = [1, 2, 3, 4].map(n => (n * BULK_BYTES) / 5);
+  const rotations: Promise<string>[] = [];
+  const fetched = await fetchThrough(`http://${listen}/steady`, bytes => {
+    if (cuts.length === 0 || bytes < cuts[0]!) return;
+    cuts.shift();
+    const count = cable.cut();
+    say(indent(`at ${(bytes / MEBIBYTE).toFixed(0)} MiB: links cut: ${count}`));
+    if (rotations.length === 0) rotations.push(...[HOST_A, HOST_B].map(home => warren(home, ['keys', 'rotate'])));
+  });
+  await Promise.all(rotations);
+  say('');
+  compare(shop, fetched);
 }
 
 function cleanUp(): void {
@@ -86,13 +138,16 @@ function cleanUp(): void {
 async function main(): Promise<void> {
   say('warren in a minute: two daemons (two "hosts" on this machine), one invite, one service.');
   say('\n1. A daemon on each host. The first one founds a network; its invite brings the second one in.');
-  await warren(HOST_A, ['up', '--name', 'host-a', '--listen', '127.0.0.1:0', '--no-mdns', '--detach']);
+  const cable = await Cable.lay();
+  const addresses = ['--listen', '127.0.0.1:0', '--advertise', cable.address];
+  await warren(HOST_A, ['up', '--name', 'host-a', ...addresses, '--no-mdns', '--detach']);
+  cable.lead((JSON.parse(await run(HOST_A, ['status', '--json'])) as { listen: string[] }).listen[0]!);
   const token = await warren(HOST_A, ['invite']);
   say(indent(`${token.slice(0, 40)}…  (one use, 15 minutes)`));
   await warren(
     HOST_B,
-    ['up', '--name', 'host-b', '--listen', '127.0.0.1:0', '--no-mdns', '--join', token, '--detach'],
-    ['up', '--name', 'host-b', '--listen', '127.0.0.1:0', '--no-mdns', '--join', `${token.slice(0, 16)}…`, '--detach'],
+    ['up', '--name', 'host-b', '--no-listen', '--no-mdns', '--join', token, '--detach'],
+    ['up', '--name', 'host-b', '--no-listen', '--no-mdns', '--join', `${token.slice(0, 16)}…`, '--detach'],
   );
 
   say('\n2. host-a has an HTTP server on a local port. It exposes it under a name; only host-b may call it.');
@@ -110,19 +165,21 @@ async function main(): Promise<void> {
   say(
     `\n5. 256 MiB through the tunnel, encrypted from daemon to daemon.\n\n  host-b$ curl http://${listen}/bulk | sha256sum`,
   );
-  const bulk = await fetchThrough(`http://${listen}/bulk`);
-  say(indent(`${(bulk.bytes / MEBIBYTE / bulk.seconds).toFixed(0)} MiB/s (${bulk.seconds.toFixed(2)} s)`));
-  say(indent(`sent     ${shop.sha256}\nreceived ${bulk.sha256}`));
-  if (bulk.sha256 !== shop.sha256 || bulk.bytes !== BULK_BYTES) throw new Error('the bytes differ');
-  say(indent('equal'));
+  compare(shop, await fetchThrough(`http://${listen}/bulk`));
 
-  say('\n6. What each host sees.');
+  say(
+    '\n6. Once more, one connection, at a steady pace; meanwhile the path between the hosts breaks and the keys change.',
+  );
+  await cutAndRotate(listen, shop, cable);
+
+  say('\n7. What each host sees.');
   for (const home of [HOST_A, HOST_B]) say(indent(await warren(home, ['status'])));
 
-  say('\n7. Done: both daemons go.');
+  say('\n8. Done: both daemons go.');
   shop.close();
   await warren(HOST_B, ['down']);
   await warren(HOST_A, ['down']);
+  cable.close();
 }
 
 process.once('SIGINT', () => {
