@@ -1,11 +1,15 @@
 /** Keys are rotated from the command line while everything runs: nothing is lost, and no old key is left. */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { cpSync, lstatSync, readFileSync, writeFileSync } from 'node:fs';
 import type net from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeyLogReply, KeysReply, RotateReply } from '../../protocol/admin/contract.js';
+import { Askers, answering } from '../helpers/askers.js';
+import { psqlTransaction, redisSubscriber, type Client } from '../helpers/clients.js';
 import { Lab, connected, until, type Host } from '../helpers/hosts.js';
-import { dial, exchange, echo, readAll, sendBytes, startService } from '../helpers/traffic.js';
+import { filesWith } from '../helpers/search.js';
+import { dial, exchange, echo, readAll, startService } from '../helpers/traffic.js';
 import { assert, full, suite } from '../helpers/suite.js';
 
 const test = suite('rotation');
@@ -13,6 +17,10 @@ const lab = new Lab();
 const MIB = 1024 * 1024;
 /** Links made with old keys are gone within a minute. */
 const REPLACED_MS = 60_000;
+/** So many rotations follow each other before the links are waited for. */
+const ROTATIONS_AT_ONCE = 5;
+/** Between two blocks of a transfer that goes on only so that something is on its way, ms. */
+const LITTLE_MS = 20;
 
 let a: Host;
 let b: Host;
@@ -40,9 +48,132 @@ function keyFile(host: Host): KeyFile {
   return JSON.parse(readFileSync(join(host.home, 'keys', 'node.json'), 'utf8')) as KeyFile;
 }
 
-/** ms since the epoch */
-async function lastRotation(host: Host): Promise<number> {
-  return Date.parse((await host.json<KeyLogReply>(['keys', 'log'])).statements.at(-1)!.time);
+/** ms since the epoch, from the inception on */
+async function rotationTimes(host: Host): Promise<number[]> {
+  return (await host.json<KeyLogReply>(['keys', 'log'])).statements.map(({ time }) => Date.parse(time));
+}
+
+/** Sends as fast as bytes are taken up to a mark, and a little at a time from there on, until it is stopped. */
+class Outpour {
+  sent = 0;
+  private mark = 0;
+  private isOver = false;
+  private readonly sending: Promise<string>;
+
+  constructor(private readonly socket: net.Socket) {
+    this.sending = this.send();
+    this.sending.catch(() => undefined);
+  }
+
+  private async send(): Promise<string> {
+    const block = randomBytes(256 * 1024);
+    const hash = createHash('sha256');
+    while (!this.isOver) {
+      if (this.socket.destroyed) throw new Error(`closed after ${this.sent} bytes`);
+      hash.update(block);
+      this.sent += block.length;
+      this.socket.write(block);
+      if (this.sent >= this.mark) await sleep(LITTLE_MS);
+      while (this.socket.writableNeedDrain && !this.socket.destroyed) await sleep(1);
+    }
+    this.socket.end();
+    return hash.digest('hex');
+  }
+
+  /** Full speed up to so many bytes since the beginning. */
+  async upTo(bytes: number): Promise<void> {
+    this.mark = bytes;
+    await until(`byte ${bytes} is sent`, () => this.sent >= bytes, 120_000);
+  }
+
+  /** @returns the SHA-256 of all that was sent */
+  stop(): Promise<string> {
+    this.isOver = true;
+    return this.sending;
+  }
+}
+
+/** Clients that make a connection for every request, until `stop`. */
+function freshAskers(address: string, count: number): { readonly stop: () => Promise<string[]> } {
+  let isOver = false;
+  const failures: string[] = [];
+  const clients = Array.from({ length: count }, async (_, i) => {
+    for (let n = 0; !isOver; n++) {
+      const wanted = `client ${i} request ${n}`;
+      const got = await exchange(address, wanted).catch((error: unknown) => String(error));
+      if (got !== wanted) failures.push(got);
+      await sleep(50);
+    }
+  });
+  return {
+    stop: async () => {
+      isOver = true;
+      await Promise.all(clients);
+      return failures;
+    },
+  };
+}
+
+/** A client's beats one after the other, until `stop`, which judges. */
+function beating(client: Client): { readonly stop: () => Promise<number> } {
+  let isOver = false;
+  const beats = (async () => {
+    let round = 0;
+    while (!isOver) await client.beat(++round);
+    return round;
+  })();
+  beats.catch(() => undefined);
+  return {
+    stop: async () => {
+      isOver = true;
+      const rounds = await beats;
+      await client.end();
+      return rounds;
+    },
+  };
+}
+
+/** Private keys that were in use at one time; the newest last. */
+class FormerKeys {
+  private readonly all: Buffer[] = [];
+
+  constructor(private readonly host: Host) {
+    this.note();
+  }
+
+  /** To be called after each rotation. */
+  note(): void {
+    const { noise, signing } = keyFile(this.host).body;
+    this.all.push(...[noise, signing].map(text => Buffer.from(text, 'base64url')));
+  }
+
+  async rotate(): Promise<void> {
+    await this.host.ok(['keys', 'rotate']);
+    this.note();
+  }
+
+  check(rotations: number): void {
+    assert.is(new Set(this.all.map(key => key.toString('hex'))).size, 2 * (rotations + 1));
+    const current = this.all.splice(-2);
+    assert.equal(filesWith(this.host.home, [current[0]!]), [join(this.host.home, 'keys', 'node.json')]);
+    assert.equal(filesWith(this.host.home, this.all), [], 'no file holds a key that was rotated away from');
+  }
+}
+
+/** Ends when every link was made after the last rotation. @returns ms from that rotation to the newest link */
+async function linksReplaced(): Promise<number> {
+  const newest = Math.max(...(await Promise.all([a, b].map(rotationTimes))).flat());
+  const ages = async (host: Host): Promise<number[]> =>
+    (await host.status()).peers[0]!.links.map(link => Date.parse(link.since) - newest);
+  const both = await until(
+    'links are replaced',
+    async () => {
+      const all = [await ages(a), await ages(b)];
+      return all.every(ms => ms.length >= 2 && ms.every(age => age >= 0)) && all.flat();
+    },
+    REPLACED_MS,
+  );
+  return Math.max(...both);
 }
 
 test(
@@ -52,63 +183,52 @@ test(
     const total = full(48, 1024) * MIB;
     const seen: Promise<{ bytes: number; sha256: string }>[] = [];
     const bulk = await service('bulk', socket => void seen.push(readAll(socket)));
-    const requests = await service('requests', echo);
-    const before = [keyFile(a), keyFile(b)];
+    const clients = full(10, 50) / 2;
+    const fresh = freshAskers(await service('fresh', echo), clients);
+    const askers = await Askers.start(await service('requests', answering), clients);
     const held = await dial(await service('held', echo));
     held.write('before');
+    const longLived = [await redisSubscriber(lab, { a, b }), await psqlTransaction(lab, { a, b })].map(beating);
+    const linksBefore = (await a.status()).peers[0]!.linksUp;
+    const keys = [new FormerKeys(a), new FormerKeys(b)] as const;
+    const outpour = new Outpour(await dial(bulk));
 
-    let isOver = false;
-    const failures: string[] = [];
-    const clients = Array.from({ length: full(10, 50) }, async (_, i) => {
-      for (let n = 0; !isOver; n++) {
-        const wanted = `client ${i} request ${n}`;
-        const got = await exchange(requests, wanted).catch((error: unknown) => String(error));
-        if (got !== wanted) failures.push(got);
-        await new Promise(resolve => setTimeout(resolve, 50));
-      }
-    });
-    const socket = await dial(bulk);
-    const sending = sendBytes(socket, total);
-    for (let i = 0; i < rotations; i++) {
-      // Both at once, then one alone.
-      if (i % 2 === 0) await Promise.all([a.ok(['keys', 'rotate']), b.ok(['keys', 'rotate'])]);
-      else await a.ok(['keys', 'rotate']).then(() => b.ok(['keys', 'rotate']));
+    const replaced: number[] = [];
+    for (let i = 1; i <= rotations; i++) {
+      const sent = outpour.upTo((total * i) / rotations);
+      // Both at once, then one after the other.
+      if (i % 2 === 1) await Promise.all(keys.map(one => one.rotate()));
+      else for (const one of keys) await one.rotate();
+      await sent;
+      if (i % ROTATIONS_AT_ONCE === 0 || i === rotations) replaced.push(await linksReplaced());
     }
-    const sha256 = await sending;
-    assert.is((await seen[0]!).bytes, total);
+
+    const sha256 = await outpour.stop();
+    assert.is((await seen[0]!).bytes, outpour.sent);
     assert.is((await seen[0]!).sha256, sha256);
-    isOver = true;
-    await Promise.all(clients);
-    assert.equal(failures, []);
+    assert.is(seen.length, 1);
+    assert.equal(await fresh.stop(), []);
+    await askers.stop();
+    assert.equal(askers.errors, []);
     held.end(' and after');
     assert.is((await readAll(held)).text, 'before and after');
+    const [published, counted] = await Promise.all(longLived.map(one => one.stop()));
 
-    for (const host of [a, b]) {
-      const { statements } = await host.json<KeyLogReply>(['keys', 'log']);
-      assert.is(statements.length, rotations + 1);
-      assert.ok(statements.slice(1).every(s => s.reason === 'routine'));
-    }
-    for (const [i, host] of [a, b].entries()) {
-      const text = readFileSync(join(host.home, 'keys', 'node.json'), 'utf8');
-      assert.not(text.includes(before[i]!.body.noise), 'the old Noise key is gone from the disk');
-      assert.not(text.includes(before[i]!.body.signing), 'the old signing key is gone from the disk');
-    }
-    await until('each knows the newest statement of the other', async () => {
-      const [one, two] = [await a.status(), await b.status()];
-      return one.peers[0]?.seq === rotations && two.peers[0]?.seq === rotations;
-    });
-    const newest = Math.max(...(await Promise.all([a, b].map(lastRotation))));
-    const ages = async (): Promise<number[]> =>
-      (await a.status()).peers[0]!.links.map(link => Date.parse(link.since) - newest);
-    await until(
-      'links are replaced',
-      async () => (await ages()).length >= 2 && (await ages()).every(age => age >= 0),
-      2 * REPLACED_MS,
+    for (const one of keys) one.check(rotations);
+    await until('each knows the newest statement of the other', async () =>
+      (await Promise.all([a, b].map(host => host.status()))).every(
+        ({ node, peers }) => node.seq === rotations && peers[0]?.seq === rotations,
+      ),
     );
-    const last = Math.max(...(await ages()));
-    console.log(`note: the last link was replaced ${(last / 1000).toFixed(1)} s after the last rotation`);
+    const links = (await a.status()).peers[0]!.linksUp - linksBefore;
+    assert.ok(links >= 2 * replaced.length, `${links} new links`);
+    const [times, others] = await Promise.all([a, b].map(rotationTimes));
+    const together = times!.filter((time, i) => i > 0 && Math.abs(time - others![i]!) < 1_000).length;
+    console.log(
+      `note: ${outpour.sent / MIB} MiB, ${rotations} rotations at each end, ${together} of them in the same second; ${links} new links, ${replaced.map(ms => (ms / 1000).toFixed(1)).join(', ')} s after a rotation; ${askers.answers} answers, the slowest after ${askers.slowestMs.toFixed(0)} ms; ${published} rounds of redis messages, ${counted} of psql updates`,
+    );
   },
-  { deadline: full(180_000, 900_000) },
+  { deadline: full(180_000, 900_000), needs: ['redis-server', 'redis-cli', 'psql', 'setpriv'] },
 );
 
 test(

@@ -1,11 +1,12 @@
 /**
- * Looking for plaintext where none should be: in the memory that a process can write to, and in what passes a network
- * device. Both need root; a search that would find nothing anyway is worth nothing, so tests run each once where the
- * marker is known to be.
+ * Looking for plaintext where none should be: in the memory that a process can write to, in what passes a network
+ * device (both need root), and in the files of a home. A search that would find nothing anyway is worth nothing, so
+ * tests run each once where the marker is known to be.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, readSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Lab } from './hosts.js';
 
 const PIECE = 8 * 1024 * 1024;
@@ -111,4 +112,28 @@ export async function capture(
     await once(child, 'close');
     return JSON.parse(output.slice(output.indexOf('{'))) as Captured;
   };
+}
+
+/** How bytes may stand in a file: as they are, in hexadecimal, in base64 of either alphabet with anything around them. */
+function writings(secret: Uint8Array): Buffer[] {
+  const hex = Buffer.from(secret).toString('hex');
+  const inBase64 = [0, 1, 2].flatMap(before => {
+    const text = Buffer.concat([Buffer.alloc(before), secret]).toString('base64');
+    // Only letters made of nothing but the secret's bits.
+    const whole = text.slice(Math.ceil((before * 8) / 6), Math.floor(((before + secret.length) * 8) / 6));
+    return [whole, whole.replaceAll('+', '-').replaceAll('/', '_')];
+  });
+  return [Buffer.from(secret), ...[hex, hex.toUpperCase(), ...new Set(inBase64)].map(text => Buffer.from(text))];
+}
+
+/** @returns the files below `folder` in which one of the secrets stands, however written */
+export function filesWith(folder: string, secrets: readonly Uint8Array[]): string[] {
+  const wanted = secrets.flatMap(writings);
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name))
+    .filter(file => {
+      const content = readFileSync(file);
+      return wanted.some(bytes => content.includes(bytes));
+    });
 }
