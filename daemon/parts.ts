@@ -125,7 +125,8 @@ export function assemble(given: Ingredients): Parts {
     isJudging = true;
     timers.soon(() => {
       isJudging = false;
-      if (peers.follow()) exposed.recheck();
+      peers.follow();
+      exposed.recheck();
     });
   };
   const network: Network = new Network({

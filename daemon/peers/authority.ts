@@ -278,11 +278,11 @@ export class Authority {
    * @returns members whose admission by this node was not affirmed
    */
   rotated(statement: Uint8Array, reason: RotationReason, affirm: (kind: ClaimKind, claim: Claim) => boolean): NodeId[] {
-    const before = this.trust.members();
+    const before = this.trust.members().filter(({ node }) => this.trust.grantOf(node) !== undefined);
     const isAffirmed = reason === 'routine' ? isPromotion : affirm;
     const items = signAgain(this.trust, this.pen, isAffirmed);
     this.options.keep([{ kind: 'statement', bytes: statement }, ...items]);
-    return before.map(member => member.node).filter(node => this.trust.judge(node).verdict !== 'admitted');
+    return before.map(member => member.node).filter(node => this.trust.grantOf(node) === undefined);
   }
 
   /** What this home has signed itself: the owner stands by that. A thief with its keys signs elsewhere. */

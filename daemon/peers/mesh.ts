@@ -46,7 +46,7 @@ export class PeerMesh implements Mesh {
 
   caller(node: NodeId): Caller | undefined {
     const { trust } = this.options.network;
-    const grant = trust.grantOf(node);
+    const grant = trust.grantForNow(node);
     if (grant === undefined) return undefined;
     return { nodeId: node, name: trust.nameOf(node) ?? '', tags: grant.tags };
   }

@@ -10,6 +10,7 @@ import type { Random, Timer, Timers } from '../../protocol/clock.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
 import type { HandshakeContext, LocalIdentity, PskKeys } from '../../protocol/handshake/types.js';
+import type { Grant } from '../../protocol/identity/grant.js';
 import { InviteBook } from '../../protocol/identity/invite-book.js';
 import { decodeNetworkSecret, secretHash } from '../../protocol/identity/network-secret.js';
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
@@ -102,11 +103,15 @@ export class Network {
   }
 
   get name(): string {
-    return this.store.lastGrantOf(this.nodeId)?.name ?? this.options.wantedName();
+    return this.lastGrant?.name ?? this.options.wantedName();
   }
 
   get tags(): readonly string[] {
-    return this.store.lastGrantOf(this.nodeId)?.tags ?? [];
+    return this.lastGrant?.tags ?? [];
+  }
+
+  private get lastGrant(): Grant | undefined {
+    return this.store.grantForNow(this.nodeId) ?? this.store.lastGrantOf(this.nodeId);
   }
 
   get isAdmin(): boolean {

@@ -5,7 +5,7 @@
  * 2. `follow`: members come and go with the trust store; each gets a keeper of its links (link-keeper.ts).
  * 3. What one peer tells of the network is kept and passed on to the others (gossip.ts).
  */
-import type { Random } from '../../protocol/clock.js';
+import type { Random, Timer } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
@@ -56,16 +56,13 @@ export interface PeersOptions extends MemberDialOptions {
   readonly onDoubtOver?: () => void;
 }
 
-/** A member whose grant is void keeps its session for so long, ms: the admin may have signed it anew. */
-const DOUBT_MS = 2_000;
-
 export class Peers {
   private readonly peers = new Map<NodeIdText, Peer>();
   private readonly arriving = new Arrivals();
   private readonly gossip: Gossip;
   private readonly strays: Strays;
-  /** who has lost its grant without being revoked, and until when that may still turn out otherwise, ms, monotonic */
-  private readonly doubts = new Map<NodeIdText, number>();
+  /** runs until a member that is in doubt is to be judged again */
+  private doubtTimer: Timer | undefined;
   private linkIds = 0;
   private stopped = false;
   /** for lines that whoever holds the network's secret can cause */
@@ -291,10 +288,9 @@ export class Peers {
   /**
    * Dials whoever is a member and has no link, and parts from whoever is none any more; to be called when the trust
    * store has changed, and now and then, since grants expire.
-   * @returns false while some members are in doubt: their streams are not to be judged yet, `onDoubtOver` says when
    */
-  follow(): boolean {
-    if (this.stopped) return true;
+  follow(): void {
+    if (this.stopped) return;
     for (const peer of this.peers.values()) {
       this.partFromOutcast(peer);
       this.judgeKeys(peer);
@@ -305,16 +301,15 @@ export class Peers {
       const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
       peer.keeper.follow(peer.isToldAnew(told));
     }
-    const now = this.options.timers.monotonic();
-    return ![...this.doubts.values()].some(until => until > now);
   }
 
   /** Whose grant is over keeps its place and may come for the catch-up; who was revoked is forgotten. */
   private partFromOutcast(peer: Peer): void {
-    const judgement = this.options.network.trust.judge(peer.nodeId);
-    if (judgement.verdict === 'admitted') return void this.doubts.delete(peer.id);
-    if (judgement.code === 'not-admitted' && this.isInDoubt(peer)) return;
-    this.doubts.delete(peer.id);
+    const { trust } = this.options.network;
+    const judgement = trust.judge(peer.nodeId);
+    if (judgement.verdict === 'admitted') return;
+    const until = trust.doubtUntil(peer.nodeId);
+    if (judgement.code === 'not-admitted' && until !== undefined) return this.judgeAgain(until);
     if (peer.links.size > 0 || peer.slot.session !== undefined) this.cutOff(peer, judgement.code, judgement.sentence);
     if (judgement.verdict !== 'refused') return;
     peer.keeper.stop();
@@ -322,14 +317,13 @@ export class Peers {
   }
 
   /** An admin that gives up its keys signs anew what it stands by; a part of that may be still on its way. */
-  private isInDoubt({ id, slot }: Peer): boolean {
-    const { timers } = this.options;
-    const until = this.doubts.get(id);
-    if (until !== undefined) return timers.monotonic() < until;
-    if (slot.session === undefined) return false;
-    this.doubts.set(id, timers.monotonic() + DOUBT_MS);
-    timers.after(DOUBT_MS, () => (this.options.onDoubtOver ?? (() => void this.follow()))());
-    return true;
+  private judgeAgain(at: number): void {
+    const { timers, onDoubtOver } = this.options;
+    this.doubtTimer ??= timers.after(Math.max(0, at - timers.monotonic()), () => {
+      this.doubtTimer = undefined;
+      if (onDoubtOver !== undefined) onDoubtOver();
+      else this.follow();
+    });
   }
 
   /** Links made with keys that have been replaced since are replaced too; with keys given up as compromised, closed. */

@@ -9,6 +9,7 @@ import type { Code } from '../codes.js';
 import { growTree, isAbove, lapseOf, settleLog, stands } from './admin-tree.js';
 import type { Admin, AdminTree, TreeInput } from './admin-tree.js';
 import type { Claim } from './claim.js';
+import { Doubts, type Standing } from './doubt.js';
 import { grantTime, type Grant } from './grant.js';
 import type { KeyLog } from './key-log.js';
 import type { LogBook } from './log-book.js';
@@ -60,12 +61,15 @@ export class TrustView {
   private isStale = true;
   /** What changed since are promotions alone: who was an admin most likely is one still. */
   private onlyPromotions = false;
+  private readonly doubts: Doubts;
   /** ms since the epoch at which something that is live now lapses by itself. */
   private lapses = Infinity;
   /** Grows with every change of what is kept or what is live. */
   version = 0;
 
-  constructor(protected readonly parts: TrustParts) {}
+  constructor(protected readonly parts: TrustParts) {
+    this.doubts = new Doubts(parts.clock);
+  }
 
   // What changed
 
@@ -91,6 +95,7 @@ export class TrustView {
   }
 
   private renewLater(onlyPromotions: boolean): void {
+    if (!this.isStale) this.doubts.begin(this.standings());
     this.onlyPromotions = onlyPromotions && (this.onlyPromotions || !this.isStale);
     this.isStale = true;
   }
@@ -118,6 +123,26 @@ export class TrustView {
     this.lapses = Infinity;
     for (const kind of CLAIM_KINDS) for (const subject of this.shelf(kind).subjects()) this.mark(kind, subject);
     this.parts.logs.sort(node => this.isVouchedFor(node));
+    this.doubts.renew((node, before) => this.isDoubtful(node, before));
+  }
+
+  private standings(): Map<NodeIdText, Standing> {
+    const now = this.parts.clock.now();
+    const standings = new Map<NodeIdText, Standing>();
+    for (const subject of this.parts.shelves.grant.subjects() as Iterable<NodeIdText>) {
+      const grant = newest(this.liveGrants(subject).filter(g => grantTime(g, now) === 'valid'));
+      if (grant) standings.set(subject, { grant, record: this.liveRecord(subject) });
+    }
+    return standings;
+  }
+
+  private isDoubtful(node: NodeIdText, { grant, record }: Standing): boolean {
+    const isLost = this.liveGrants(node).length === 0 || (record !== undefined && !this.liveRecord(node));
+    return isLost && grant.generation > (this.revoked.get(node) ?? -1);
+  }
+
+  private liveRecord(node: NodeIdText): RegistryRecord | undefined {
+    return this.parts.shelves.registry.about(node).find(e => e.live)?.claim;
   }
 
   private treeInput(): TreeInput {
@@ -252,6 +277,17 @@ export class TrustView {
     return newest(this.liveGrants(nodeIdText(node)));
   }
 
+  /** The same, or what the member had until a moment ago when that is in doubt (doubt.ts): not for admission. */
+  grantForNow(node: NodeId): Grant | undefined {
+    const grant = this.grantOf(node) ?? this.doubts.of(nodeIdText(node))?.grant;
+    return grant && grantTime(grant, this.parts.clock.now()) === 'valid' ? grant : undefined;
+  }
+
+  /** ms, monotonic, until which a member is in doubt; undefined when it is not. */
+  doubtUntil(node: NodeId): number | undefined {
+    return this.grantOf(node) ? undefined : this.doubts.of(nodeIdText(node))?.until;
+  }
+
   /** The highest revoked generation, -1 when the node was never revoked. */
   revokedGeneration(node: NodeId): number {
     this.fresh();
@@ -292,12 +328,13 @@ export class TrustView {
     return { verdict: 'refused', code: 'not-admitted', sentence: `the keys of ${who} are not known` };
   }
 
+  /** Those in doubt are among them. */
   members(): Member[] {
     this.fresh();
     const members: Member[] = [];
     for (const subject of this.parts.shelves.grant.subjects()) {
       const node = this.parts.shelves.grant.about(subject)[0]!.claim.node;
-      const grant = this.grantOf(node);
+      const grant = this.grantForNow(node);
       if (!grant) continue;
       const name = this.nameOf(node);
       members.push({ node, grant, ...(name !== undefined && { name }), admin: this.isAdmin(node) });
@@ -316,7 +353,8 @@ export class TrustView {
   protected bearers(name: string): Grant[] {
     this.fresh();
     const grants = [...(this.nameIndex().get(foldName(name)) ?? [])].map(subject => {
-      const grant = this.grantOf(this.parts.shelves.grant.about(subject)[0]!.claim.node);
+      const [entry] = this.parts.shelves.grant.about(subject);
+      const grant = entry && this.grantForNow(entry.claim.node);
       return grant && sameName(grant.name, name) ? grant : undefined;
     });
     const byAge = (a: Grant, b: Grant): number =>
@@ -326,7 +364,7 @@ export class TrustView {
 
   /** The name that a node bears by right: undefined when an older grant holds it, or the node has no valid grant. */
   nameOf(node: NodeId): string | undefined {
-    const name = this.grantOf(node)?.name;
+    const name = this.grantForNow(node)?.name;
     const bearer = name === undefined ? undefined : this.nodeByName(name);
     return bearer && equal(bearer, node) ? name : undefined;
   }
@@ -348,6 +386,7 @@ export class TrustView {
     this.names = new Map();
     for (const { claim, subject, live } of this.parts.shelves.grant.entries()) {
       if (live) this.indexName(claim.name, subject);
+      else if (this.doubts.of(subject)?.grant === claim) this.indexName(claim.name, subject);
     }
     return this.names;
   }
@@ -367,8 +406,9 @@ export class TrustView {
 
   /** Kept only for nodes with a valid grant. */
   record(node: NodeId): RegistryRecord | undefined {
-    if (!this.grantOf(node)) return undefined;
-    return this.parts.shelves.registry.about(nodeIdText(node)).find(e => e.live)?.claim;
+    const key = nodeIdText(node);
+    if (!this.grantForNow(node)) return undefined;
+    return this.liveRecord(key) ?? this.doubts.of(key)?.record;
   }
 
   /** The secret in force first, then those that still open a catch-up. */

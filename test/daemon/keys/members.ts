@@ -21,6 +21,15 @@ export interface Talk {
   ended: Code | undefined;
 }
 
+/** New streams that are opened one after the other, as by clients that connect for each request. */
+export interface Knocks {
+  /** that got their answer */
+  answers: number;
+  /** why others did not */
+  readonly failures: string[];
+  stop(): void;
+}
+
 /** A message leaves so often on every talk, ms. */
 const EVERY_MS = 50;
 
@@ -151,6 +160,33 @@ export class Members {
     };
     next();
     return talk;
+  }
+
+  /** Opens a stream to a service of `to` every `everyMs`, as a tunnel does, asks once and ends it. */
+  knock(from: MemoryNode, to: MemoryNode, everyMs: number): Knocks {
+    let isOver = false;
+    const knocks: Knocks = { answers: 0, failures: [], stop: () => void (isOver = true) };
+    const next = (): void => {
+      if (isOver) return;
+      this.timers.after(everyMs, next);
+      const instance = from.mesh.instances('echo').find(({ node }) => nodeIdText(node) === to.id);
+      if (instance === undefined) return void knocks.failures.push('no instance');
+      const stream = from.mesh.open(
+        to.network.nodeId,
+        { service: 'echo', class: 'interactive' },
+        {
+          data: () => {
+            knocks.answers++;
+            stream.reset('cancelled');
+          },
+          fin: () => void knocks.failures.push('ended'),
+          reset: code => void knocks.failures.push(code),
+        },
+      );
+      stream.write(Buffer.from('?'));
+    };
+    next();
+    return knocks;
   }
 
   get now(): number {

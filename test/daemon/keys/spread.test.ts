@@ -15,6 +15,17 @@ const CHAIN = [
   ['b', 'd'],
 ] as const;
 
+/** New streams are opened so often, ms, for so long behind the rotation. */
+const EVERY_MS = 7;
+const MOMENT_MS = full(1_000, 3_000);
+
+/** Every pair that reaches each other, both ways. */
+function ends(nodes: readonly MemoryNode[], isChain: boolean): (readonly [MemoryNode, MemoryNode])[] {
+  const isApart = (x: MemoryNode, y: MemoryNode): boolean =>
+    isChain && CHAIN.some(pair => pair.includes(x.host.name as never) && pair.includes(y.host.name as never));
+  return nodes.flatMap(x => nodes.filter(y => y !== x && !isApart(x, y)).map(y => [x, y] as const));
+}
+
 /** As the node's own commands sign: this home stands by it. */
 function signHere({ network }: MemoryNode, items: readonly TrustItem[]): void {
   const { options } = network.authority as unknown as { options: AuthorityOptions };
@@ -92,13 +103,21 @@ for (const [grants, isChain] of [
     await members.run(5_000);
     const talks = [members.talk(b!, c!), members.talk(c!, d!), members.talk(a!, b!), members.talk(f!, d!)];
     await members.run(1_000);
+    const knocks = ends([f!, a!, b!, c!, d!], isChain).map(([x, y]) => members.knock(x, y, EVERY_MS));
+    await members.run(100);
     members.net.pieceBytes = 1_400;
     await a!.rotations.rotate({ reason: 'compromised' });
+    await members.run(MOMENT_MS);
+    for (const knock of knocks) knock.stop();
     await members.run(5_000);
     assert.equal(
       talks.map(talk => talk.ended),
       [undefined, undefined, undefined, undefined],
     );
+    for (const knock of knocks) {
+      assert.equal(knock.failures, []);
+      assert.ok(knock.answers > MOMENT_MS / EVERY_MS, `${knock.answers} answers`);
+    }
     for (const node of [f!, a!, b!, c!, d!]) {
       const downs = node.lines.filter(({ event }) => event === 'session-down').map(({ fields }) => fields);
       assert.equal(downs, []);

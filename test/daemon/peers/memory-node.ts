@@ -23,6 +23,7 @@ import { FileVault } from '../../../daemon/keys/next-key-vault.js';
 import { Rotations } from '../../../daemon/keys/rotations.js';
 import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
 import type { AuthorityOptions } from '../../../daemon/peers/authority.js';
+import { PeerMesh } from '../../../daemon/peers/mesh.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
 import { Peers } from '../../../daemon/peers/peers.js';
@@ -56,6 +57,8 @@ export class MemoryNode {
   readonly network: Network;
   readonly peers: Peers;
   onStream: (stream: Stream) => StreamHandler | Code = () => 'no-service';
+  /** as tunnels and the policy of services see the network */
+  readonly mesh: PeerMesh;
   readonly rotations: Rotations;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
@@ -127,11 +130,17 @@ export class MemoryNode {
       linkMs,
       suite: () => 'AESGCM',
       isRemoved: () => false,
-      onStream: stream => this.onStream(stream),
+      onStream: (stream, _request, peer) => (this.mesh.caller(peer) === undefined ? 'denied' : this.onStream(stream)),
       onChange: () => undefined,
       onAlarm,
       dial: options => this.dial(options),
       ...(wish.relay === true ? { relay: this.relay() } : {}),
+    });
+    this.mesh = new PeerMesh({
+      network: this.network,
+      peers: this.peers,
+      exposesHere: () => false,
+      openHere: () => 0,
     });
     this.rotations = new Rotations({
       keyring: this.keyring,
@@ -215,7 +224,8 @@ export class MemoryNode {
   /** Tells the others where this node is. @param more addresses that lead nowhere */
   publish(more: readonly string[] = []): void {
     const own = [...this.host.addresses].map(address => `${address}:${PORT}`);
-    this.network.authority.publish({ services: [], addresses: [...more, ...own] });
+    const services = [{ name: 'echo', tags: [] }];
+    this.network.authority.publish({ services, addresses: [...more, ...own] });
   }
 
   /** Ends; the home stays, see `wake`. */
