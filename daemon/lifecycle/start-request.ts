@@ -4,7 +4,12 @@
  */
 import { isAbsolute } from 'node:path';
 import * as v from 'valibot';
-import type { PassphraseAnswer, PassphraseQuestion, RestoreRequest, StartRequest } from '../../protocol/admin/programs.js';
+import type {
+  PassphraseAnswer,
+  PassphraseQuestion,
+  RestoreRequest,
+  StartRequest,
+} from '../../protocol/admin/programs.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { homeOf } from '../home/paths.js';
 
