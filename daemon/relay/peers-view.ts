@@ -26,7 +26,7 @@ export class PeersView implements RelayPeers {
   candidates(): readonly Candidate[] {
     return this.peers()
       .all()
-      .filter(peer => this.network.trust.record(peer.nodeId)?.relays === true && takesStreams(peer))
+      .filter(peer => takesStreams(peer) && this.network.trust.record(peer.nodeId)?.relays === true)
       .map(peer => ({ id: peer.id, rttMs: fastest(peer) }));
   }
 

@@ -33,8 +33,11 @@ export function isAcceptableSignature(publicKey: Uint8Array, signature: Uint8Arr
   return isAcceptablePoint(publicKey) && isAcceptablePoint(r) && isBelow(s, L);
 }
 
-/** y < p, and not one of the small-order encodings. All data here is public, so time may tell. */
-function isAcceptablePoint(encoding: Uint8Array): boolean {
+/**
+ * y < p, and not one of the small-order encodings. All data here is public, so time may tell.
+ * @param encoding 32 bytes
+ */
+export function isAcceptablePoint(encoding: Uint8Array): boolean {
   const y = encoding.slice();
   y[KEY_LENGTH - 1]! &= 0x7f;
   return isBelow(y, P) && !SMALL_ORDER_Y.some(small => small.every((byte, i) => byte === y[i]));

@@ -3,7 +3,7 @@ import type { Random } from '../clock.js';
 import { aeads } from './aead.js';
 import { nodeEd25519, nodeHashes, nodeRandom, nodeX25519 } from './node.js';
 import type { Primitives } from './primitives.js';
-import { sodiumMlKem768, sodiumReady, sodiumXChaChaPoly } from './sodium.js';
+import { isValidPublicKey, sodiumMlKem768, sodiumReady, sodiumXChaChaPoly } from './sodium.js';
 
 /**
  * @param random where all fresh bytes come from; node:crypto's by default
@@ -17,7 +17,7 @@ export async function loadPrimitives(random: Random = nodeRandom): Promise<Primi
     xchachaPoly: sodiumXChaChaPoly,
     hash: nodeHashes,
     mlkem768: sodiumMlKem768,
-    ed25519: nodeEd25519,
+    ed25519: { ...nodeEd25519, isValidPublicKey },
     random,
   };
 }

@@ -1,6 +1,6 @@
 /**
- * The second X25519, and the judge of Ed25519 public keys. @noble/curves is slow and its Ed25519 verification is
- * cofactored, so it verifies no signatures here; but it alone can say whether a point lies in the prime-order subgroup.
+ * The second X25519, and the second check of Ed25519 public keys, for the tests: @noble/curves is slow, and a daemon that
+ * loads it holds its tables. Its Ed25519 verification is cofactored, so it verifies no signatures here.
  */
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { WarrenError } from '../errors.js';

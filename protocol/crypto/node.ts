@@ -19,7 +19,6 @@ import { EMPTY, concat, wipe } from '../bytes.js';
 import type { Random } from '../clock.js';
 import { WarrenError } from '../errors.js';
 import { isAcceptableSignature } from './ed25519-checks.js';
-import { isValidPublicKey } from './noble.js';
 import { AEAD_KEY_LENGTH, KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH, plain, requireLength } from './lengths.js';
 import type { AeadName, Ed25519, Hash, HashName, KeyPair, Opening, PieceAead, PieceKey, X25519 } from './primitives.js';
 
@@ -65,7 +64,8 @@ export const nodeX25519: X25519 = {
   },
 };
 
-export const nodeEd25519: Ed25519 = {
+/** Whether a key lies in the prime-order subgroup OpenSSL does not say: sodium.ts does. */
+export const nodeEd25519: Omit<Ed25519, 'isValidPublicKey'> = {
   fromSeed: seed => keyPair('Ed25519', seed),
   sign: (privateKey, message) => plain(sign(null, message, privateKeyObject('Ed25519', privateKey))),
   verify(publicKey, message, signature) {
@@ -76,7 +76,6 @@ export const nodeEd25519: Ed25519 = {
       return false;
     }
   },
-  isValidPublicKey,
 };
 
 // ── AEAD ───────────────────────────────────────────────────────────────────────────────────────────────────────────

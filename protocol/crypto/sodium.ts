@@ -1,12 +1,13 @@
 /**
  * The primitives that libsodium (compiled to WebAssembly) provides: ML-KEM-768, ChaCha20-Poly1305 for small records,
- * XChaCha20-Poly1305, a further X25519. Call `sodiumReady` once before anything else here.
+ * XChaCha20-Poly1305, a further X25519, the check of Ed25519 public keys. Call `sodiumReady` once before anything else here.
  */
 import { createHash } from 'node:crypto';
 import sodium from 'libsodium-wrappers';
 import { equal, wipe } from '../bytes.js';
 import { WarrenError } from '../errors.js';
 import { AEAD_KEY_LENGTH, KEY_LENGTH, LONG_NONCE_LENGTH, MLKEM, NONCE_LENGTH, requireLength } from './lengths.js';
+import { isAcceptablePoint } from './ed25519-checks.js';
 import type { Aead, AeadKey, LongNonceAead, MlKem768, X25519 } from './primitives.js';
 
 /** Resolves when the WebAssembly is compiled. */
@@ -29,6 +30,21 @@ export const sodiumX25519: X25519 = {
     }
   },
 };
+
+/**
+ * The conversion to X25519 is refused by libsodium for all that is no point of the prime-order subgroup; what it makes
+ * of the others is of no interest. (A tenth of the time that @noble/curves takes.)
+ * @returns true for a canonical encoding of a point of the prime-order subgroup other than the identity
+ */
+export function isValidPublicKey(publicKey: Uint8Array): boolean {
+  if (publicKey.length !== KEY_LENGTH || !isAcceptablePoint(publicKey)) return false;
+  try {
+    sodium.crypto_sign_ed25519_pk_to_curve25519(publicKey);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 class SodiumKey implements AeadKey {
   private readonly key: Uint8Array;

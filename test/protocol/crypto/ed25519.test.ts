@@ -45,6 +45,12 @@ function verdict(a: Uint8Array, message: Uint8Array, signature: Uint8Array): boo
   return answer;
 }
 
+function isKey(a: Uint8Array): boolean {
+  const answer = ed25519.isValidPublicKey(a);
+  assert.is(answer, secondEd25519.isValidPublicKey(a), 'the two implementations differ');
+  return answer;
+}
+
 function scalar(): bigint {
   return (fromLittleEndian(random(40)) % (L - 1n)) + 1n;
 }
@@ -100,7 +106,7 @@ test('the eight points of small order have 14 encodings', () => {
 
 test('a public key of small order is refused in every encoding, also where the equation holds', () => {
   for (const a of SMALL_ORDER_ENCODINGS) {
-    assert.not(ed25519.isValidPublicKey(a));
+    assert.not(isKey(a));
     // With A of small order, S = r and R = rB satisfy the equation whenever k kills the torsion: for any message.
     for (let i = 0; i < full(8, 64); i++) {
       const [nonce, message] = [scalar(), random(16)];
@@ -130,7 +136,7 @@ test('y of p and above is refused, in A and in R', () => {
   for (let n = P; n < 1n << 255n; n++) {
     for (const sign of [0n, 1n << 255n]) {
       const encoding = toLittleEndian(n + sign);
-      assert.not(ed25519.isValidPublicKey(encoding));
+      assert.not(isKey(encoding));
       assert.not(verdict(encoding, utf8('m'), signature));
       assert.not(verdict(pair.publicKey, utf8('m'), concat(encoding, signature.subarray(32))));
     }
@@ -148,7 +154,7 @@ test('a non-canonical A or R is refused where lax verifiers find the equation to
     }
     assert.not(point.isSmallOrder());
     const encoding = toLittleEndian(y + P);
-    assert.not(ed25519.isValidPublicKey(encoding));
+    assert.not(isKey(encoding));
     const [secret, message] = [scalar(), random(8)];
     const a = Point.BASE.multiply(secret).toBytes();
     const s = (challenge(encoding, a, message) * secret) % L;
@@ -160,10 +166,20 @@ test('a non-canonical A or R is refused where lax verifiers find the equation to
 test('a mixed-order A is no key for a statement', () => {
   for (const torsion of TORSION.slice(1)) {
     const { a } = craft(torsion, Point.ZERO);
-    assert.not(ed25519.isValidPublicKey(a));
+    assert.not(isKey(a));
   }
   const { a } = craft(Point.ZERO, Point.ZERO);
-  assert.ok(ed25519.isValidPublicKey(a));
+  assert.ok(isKey(a));
+});
+
+test('random bytes are a key, or none, for both implementations', () => {
+  let keys = 0;
+  for (let i = 0; i < full(60, 2000); i++) {
+    const bytes = random(32);
+    bytes[31]! &= 0x7f;
+    if (isKey(bytes)) keys++;
+  }
+  assert.ok(keys > 0, 'one in sixteen is one');
 });
 
 test('a mixed-order A verifies exactly when the challenge kills its torsion: cofactorless', () => {
@@ -202,7 +218,7 @@ test('wrong lengths and garbage are false, never an exception', () => {
   const signature = ed25519.sign(pair.privateKey, utf8('m'));
   for (const n of [0, 31, 33, 64]) assert.not(verdict(random(n), utf8('m'), signature));
   for (const n of [0, 63, 65]) assert.not(verdict(pair.publicKey, utf8('m'), random(n)));
-  for (const n of [0, 31, 33]) assert.not(ed25519.isValidPublicKey(random(n)));
+  for (const n of [0, 31, 33]) assert.not(isKey(random(n)));
   for (let i = 0; i < full(100, 2000); i++) assert.not(verdict(random(32), random(5), random(64)));
 });
 
