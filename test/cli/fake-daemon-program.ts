@@ -11,6 +11,8 @@ import * as samples from './samples.js';
 export interface Noted {
   readonly pid: number;
   readonly argv: readonly string[];
+  /** Node's own flags */
+  readonly execArgv: readonly string[];
   readonly cwd: string;
   readonly request: StartRequest;
   /** what the descriptors point to, by number; empty where there is no /proc */
@@ -69,6 +71,7 @@ process.once('message', message => {
   const noted: Noted = {
     pid: process.pid,
     argv: process.argv,
+    execArgv: process.execArgv,
     cwd: process.cwd(),
     request,
     descriptors: descriptors(),

@@ -3,7 +3,9 @@ import { existsSync, openSync, closeSync, readFileSync } from 'node:fs';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { assert, suite } from '../helpers/suite.js';
+import { packageRoot } from '../helpers/root.js';
 import { eventually } from '../helpers/sockets.js';
+import { HEAP_FLAGS } from '../../cli/daemon-process.js';
 import type { Status } from '../../protocol/admin/contract.js';
 import type { Noted } from './fake-daemon-program.js';
 import { finished, nodeArguments, runCli, runHere, startCli, temporaryFolder, type Result } from './run-cli.js';
@@ -86,6 +88,16 @@ test('--detach returns when it is ready; down returns when it has ended', async 
   assert.is(down.stdout, '');
   assert.match(down.stderr, /2 open streams are given 10 s to end\nthe daemon has ended/);
   assert.is((await cli(home, 'down')).status, 3);
+});
+
+test('the daemon gets its heap flags, by hand and from systemd', async () => {
+  const home = freshHome();
+  assert.is((await cli(home, 'up --detach')).status, 0);
+  const [daemon] = noted(home);
+  for (const flag of HEAP_FLAGS) assert.ok(daemon?.execArgv.includes(flag), flag);
+  const unit = readFileSync(join(packageRoot(), 'docs', 'examples', 'warren.service'), 'utf8');
+  assert.match(unit, `ExecStart=/usr/bin/node ${HEAP_FLAGS.join(' ')} /opt/warren/dist/daemon/main.js`);
+  assert.is((await cli(home, 'down')).status, 0);
 });
 
 test('--json prints the status', async () => {

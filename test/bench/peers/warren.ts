@@ -1,5 +1,6 @@
 /** Two daemons in two homes, brought up with the commands that a user would type. */
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { HEAP_FLAGS } from '../../../cli/daemon-process.js';
 import { connected, until } from '../../helpers/hosts.js';
 import { freePort } from '../../helpers/servers.js';
 import { DAEMON, type BenchHost, type Ground, type Server } from '../ground.js';
@@ -50,7 +51,12 @@ async function underProfiler(ground: Ground, { a, b }: Pair, folder: string): Pr
   const servers: Server[] = [];
   for (const host of [a, b]) {
     await host.ok(['down']);
-    const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`, `--cpu-prof-name=${host.name}-${Date.now()}.cpuprofile`];
+    const flags = [
+      ...HEAP_FLAGS,
+      '--cpu-prof',
+      `--cpu-prof-dir=${folder}`,
+      `--cpu-prof-name=${host.name}-${Date.now()}.cpuprofile`,
+    ];
     servers.push(ground.start(host.node, [...flags, DAEMON, '--home', host.home]));
     await until(`${host.name} is up`, async () => (await host.status()).state === 'ready');
   }
