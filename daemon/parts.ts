@@ -23,10 +23,11 @@ import { surroundings } from './keys/recovery.js';
 import { Rotations } from './keys/rotations.js';
 import { errorFields, type Log } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
+import { Batched } from './peers/batched.js';
 import { PeerMesh } from './peers/mesh.js';
 import { REPLACEABLE } from './peers/link-age.js';
 import { Network } from './peers/network.js';
-import { Peers } from './peers/peers.js';
+import { Peers, judgeSoon } from './peers/peers.js';
 import { Ports } from './ports.js';
 import { Connections, ExposedServices, SocketCount, Tunnels } from './services/index.js';
 import { PeersView, Relay } from './relay/index.js';
@@ -120,17 +121,11 @@ export function assemble(given: Ingredients): Parts {
       tellNetwork(parts);
     });
   };
-  // Once a turn: whoever came, went or changed tags is dialed, or loses the streams that the rules allow no more.
-  let isJudging = false;
-  const membershipChanged = (): void => {
-    if (isJudging) return;
-    isJudging = true;
-    timers.soon(() => {
-      isJudging = false;
-      peers.follow();
-      exposed.recheck();
-    });
-  };
+  // Whoever came, went or changed tags is dialed, or loses the streams that the rules allow no more.
+  const judging = new Batched(timers, () => {
+    peers.follow();
+    exposed.recheck();
+  });
   const network: Network = new Network({
     primitives,
     timers,
@@ -142,7 +137,7 @@ export function assemble(given: Ingredients): Parts {
     wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from) => {
       peers.spread(item, from);
-      membershipChanged();
+      judgeSoon(judging, item);
     },
     onAlarm,
     onSecret: (secret, from) => peers.tellSecret(secret, from),
@@ -167,7 +162,7 @@ export function assemble(given: Ingredients): Parts {
     },
     onChange: () => undefined,
     onAlarm,
-    onDoubtOver: membershipChanged,
+    onDoubtOver: () => judging.soon(),
     relay: {
       viaFor: peer => relay.viaFor(peer),
       dial: (via, target, signal) => relay.dial(via, target, signal),

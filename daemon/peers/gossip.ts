@@ -48,10 +48,10 @@ export class Gossip {
 
   private spreadTurn(): void {
     const told = this.inOrder(this.turn.splice(0), ({ item }) => item);
+    const connected = [...this.peers.values()].filter(({ slot }) => slot.session !== undefined);
     for (const { item, from } of told) {
       const source = from === undefined ? undefined : nodeIdText(from);
-      for (const peer of this.peers.values())
-        if (peer.id !== source && peer.slot.session !== undefined) this.tell(peer.id, item);
+      for (const { id } of connected) if (id !== source) this.tell(id, item);
     }
   }
 

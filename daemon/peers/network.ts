@@ -2,11 +2,11 @@
  * Who this node is and what it knows of its network: keys, trust store, network secrets, invites; all of it on disk.
  *
  * - A new home founds a network of its own; `adopt` moves it to another one, which a join by invite has brought.
- * - What changes is written before it is told to anyone: a burst of items in one turn is one write at its end, grants
- *   and invites are written at once.
+ * - What changes is written before it is told to anyone: a burst of items in one turn is one write at its end, what this
+ *   node signs is written at once. What others say again, grants and records, waits a moment for more of it.
  */
 import { equal, toHex } from '../../protocol/bytes.js';
-import type { Random, Timer, Timers } from '../../protocol/clock.js';
+import type { Random, Timers } from '../../protocol/clock.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../protocol/errors.js';
 import type { HandshakeContext, LocalIdentity, PskKeys } from '../../protocol/handshake/types.js';
@@ -23,6 +23,7 @@ import type { KeptItem, NetworkState, SecretRecord, StateFiles } from '../home/s
 import { errorFields, type Log } from '../observe/log.js';
 import { limitRepeats } from '../observe/repeats.js';
 import { Authority } from './authority.js';
+import { Batched } from './batched.js';
 import type { AdmissionNeeds } from './bring-up.js';
 import { PskRing, type HeldSecret } from './psk-ring.js';
 import { RecentItems } from './recent.js';
@@ -59,6 +60,8 @@ export interface NetworkOptions {
 const OLDER_SECRET_EVERY = 3;
 /** Registry records are written this long after they came: their node tells them again, and may do so often, ms. */
 const RECORDS_SAVE_MS = 1_000;
+/** Grants of other admins likewise: an admin with thousands of members may sign them all at once, ms. */
+const GRANTS_SAVE_MS = 250;
 
 export class Network {
   readonly nodeId: NodeId;
@@ -67,8 +70,7 @@ export class Network {
   /** What this node signs. */
   readonly authority: Authority;
   private readonly ring: PskRing;
-  private unsaved = false;
-  private savePause: Timer | undefined;
+  private readonly saving: Batched;
   private readonly recent: RecentItems;
   /** hashes of what this home has signed itself, in hexadecimal */
   private readonly signedHere = new Set<string>();
@@ -82,6 +84,7 @@ export class Network {
     this.ring = new PskRing(options.primitives);
     this.repeats = limitRepeats(options.log, options.timers);
     this.recent = new RecentItems(options.timers);
+    this.saving = new Batched(options.timers, () => this.trySave());
     this.authority = this.makeAuthority();
     const state = options.files.loadNetwork();
     const store = this.newStore(state?.networkId ?? this.nodeId);
@@ -272,10 +275,9 @@ export class Network {
       primitives,
       clock: timers,
       networkId,
-      onChange: item => {
+      onChange: (item, isKept) => {
         if (store !== this.store) return;
-        if (item.kind === 'registry') this.keepWithin(RECORDS_SAVE_MS);
-        else this.keepSoon();
+        if (isKept) this.keepSoon(item);
         this.recent.add(item, this.source);
         this.options.onItem(item, this.source);
       },
@@ -408,27 +410,19 @@ export class Network {
     return this.options.keyring.statements.map(bytes => ({ kind: 'statement', bytes }));
   }
 
-  /** At the end of this turn, so that a catch-up of many items is one write. */
-  private keepSoon(): void {
-    if (this.unsaved) return;
-    this.unsaved = true;
-    this.options.timers.soon(() => {
-      if (!this.unsaved) return;
-      try {
-        this.saveTrust();
-      } catch (error) {
-        this.options.log.error('save-failed', errorFields(error), 'what this node has learned could not be written');
-      }
-    });
+  /** What decides whom to follow is written at the end of this turn; what is told again by others, with more of it. */
+  private keepSoon({ kind, bytes }: TrustItem): void {
+    if (kind === 'registry') this.saving.within(RECORDS_SAVE_MS);
+    else if (kind === 'grant' && !this.signedHere.has(this.hashOf(bytes))) this.saving.within(GRANTS_SAVE_MS);
+    else this.saving.soon();
   }
 
-  /** Within `ms`: a node that changes its record all the time costs one write in that time, not one for each. */
-  private keepWithin(ms: number): void {
-    if (this.unsaved || this.savePause !== undefined) return;
-    this.savePause = this.options.timers.after(ms, () => {
-      this.savePause = undefined;
-      this.keepSoon();
-    });
+  private trySave(): void {
+    try {
+      this.saveTrust();
+    } catch (error) {
+      this.options.log.error('save-failed', errorFields(error), 'what this node has learned could not be written');
+    }
   }
 
   private keepNow(): void {
@@ -437,9 +431,7 @@ export class Network {
   }
 
   private saveTrust(): void {
-    this.unsaved = false;
-    this.savePause?.cancel();
-    this.savePause = undefined;
+    this.saving.done();
     this.options.files.saveTrust(this.networkId, this.marked(this.store.items()));
   }
 
@@ -465,7 +457,7 @@ export class Network {
 
   /** Writes what is not written yet. */
   close(): void {
-    if (this.unsaved || this.savePause !== undefined) this.saveTrust();
+    if (this.saving.isWaiting) this.saveTrust();
   }
 }
 

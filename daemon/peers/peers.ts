@@ -5,6 +5,7 @@
  * 2. `follow`: members come and go with the trust store; each gets a keeper of its links (link-keeper.ts).
  * 3. What one peer tells of the network is kept and passed on to the others (gossip.ts).
  */
+import { equal } from '../../protocol/bytes.js';
 import type { Random, Timer } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import type { Primitives } from '../../protocol/crypto/primitives.js';
@@ -29,6 +30,7 @@ import { limitRepeats } from '../observe/repeats.js';
 import { parseAddress, relayAddress, relayOf } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
+import type { Batched } from './batched.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
 import { dialMember, type MemberDialOptions } from './dial-member.js';
 import { Gossip } from './gossip.js';
@@ -295,10 +297,12 @@ export class Peers {
       this.partFromOutcast(peer);
       this.judgeKeys(peer);
     }
-    for (const member of this.options.network.trust.members()) {
-      if (nodeIdText(member.node) === nodeIdText(this.options.network.nodeId)) continue;
+    const { network } = this.options;
+    for (const member of network.trust.members()) {
+      // Of some the key log is not here yet.
+      if (equal(member.node, network.nodeId) || !network.isMember(member.node)) continue;
       const peer = this.peerOf(member.node);
-      const told = this.options.network.trust.record(peer.nodeId)?.addresses ?? [];
+      const told = network.trust.record(peer.nodeId)?.addresses ?? [];
       peer.keeper.follow(peer.isToldAnew(told));
     }
   }
@@ -422,6 +426,15 @@ export class Peers {
   private nameOf(peer: Peer): string {
     return this.options.network.nameOf(peer.nodeId);
   }
+}
+
+/** Grants and records come by the thousand: they are gone through together, so long after the first of them at most, ms. */
+const JUDGE_WITHIN_MS = 50;
+
+/** `judging`, whose work is `follow`, has to be done on account of `item`. */
+export function judgeSoon(judging: Batched, { kind }: TrustItem): void {
+  if (kind === 'grant' || kind === 'registry') judging.within(JUDGE_WITHIN_MS);
+  else judging.soon();
 }
 
 /** @throws WarrenError `unreachable` when there is no session that takes streams */

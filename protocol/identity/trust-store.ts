@@ -53,8 +53,11 @@ export interface TrustStoreOptions {
   readonly clock: Clock;
   /** The founder's node ID. */
   readonly networkId: NodeId;
-  /** Told each item that was taken in, once the store has it, for keeping and passing on. Must not throw. */
-  readonly onChange?: (item: TrustItem) => void;
+  /**
+   * Told each item that was taken in, once the store has it, for keeping and passing on. Must not throw.
+   * @param isKept false: it is not among `items()`, being of a key log that nobody vouches for
+   */
+  readonly onChange?: (item: TrustItem, isKept: boolean) => void;
   /** Told the alarms of items that had waited; those of items just added are in the results. Must not throw. */
   readonly onAlarm?: (sentence: string, node: NodeId | undefined) => void;
 }
@@ -170,9 +173,10 @@ export class TrustStore extends TrustView {
   private takeOne(item: TrustItem, own: boolean): Taken {
     const { item: instead, ...result } = this.tryTake(item, own);
     if (result.status === 'added' || instead) {
-      this.options.onChange?.(instead ?? item);
-      if (result.node) this.learned.add(nodeIdText(result.node));
       const { kind } = instead ?? item;
+      const isOfLog = kind === 'statement' || kind === 'fork';
+      this.options.onChange?.(instead ?? item, !isOfLog || this.parts.logs.isMember(nodeIdText(result.node!)));
+      if (result.node) this.learned.add(nodeIdText(result.node));
       if (kind === 'role' || kind === 'revocation' || kind === 'settlement' || kind === 'fork')
         this.rolesChanged = true;
     }

@@ -74,10 +74,12 @@ export class TrustView {
   // What changed
 
   /** A key log changed; the view depends on it if its node has signed anything. */
-  protected stale(node: NodeIdText, always = false): void {
+  protected stale(node: NodeIdText, isFork = false): void {
     this.version++;
     const signs = this.tree.admins.has(node) || this.parts.shelves.registry.about(node).length > 0;
-    if (always || signs || node === nodeIdText(this.parts.founder)) this.renewLater(false);
+    if (isFork || signs || node === nodeIdText(this.parts.founder)) this.renewLater(false);
+    // Nobody signs anew what a fork takes before it is settled.
+    if (isFork) this.doubts.begin(new Map());
   }
 
   /** A claim was put on its shelf. */
@@ -297,26 +299,19 @@ export class TrustView {
   /** Whether a node may take part. What a peer showed is added to the store before it is judged. */
   judge(node: NodeId): Judgement {
     const log = this.keyLog(node);
-    const who = this.displayName(node);
-    if (log?.forkedAt !== undefined && log.head.seq < log.forkedAt) {
-      return {
-        verdict: 'refused',
-        code: 'forked',
-        sentence: `the key log of ${who} is forked and no admin has settled it`,
-      };
-    }
-    const grant = this.grantOf(node);
+    const isForked = log?.forkedAt !== undefined && log.head.seq < log.forkedAt;
+    const grant = isForked ? undefined : this.grantOf(node);
     if (log && grant) return { verdict: 'admitted', grant };
+    const who = this.displayName(node);
     const last = this.lastGrantOf(node);
+    if (isForked) return refused('forked', `the key log of ${who} is forked and no admin has settled it`);
     if (last) return this.outOfTime(last, who);
-    if (this.revokedGeneration(node) >= 0) {
-      return { verdict: 'refused', code: 'revoked', sentence: `${who} was revoked; an admin can invite it again` };
-    }
-    const voided = this.parts.shelves.grant.about(nodeIdText(node)).length > 0;
-    const sentence = voided
-      ? `the grant of ${who} was signed by an admin whose word no longer counts; another admin can renew it`
-      : `${who} has no grant in this network`;
-    return { verdict: 'refused', code: 'not-admitted', sentence };
+    if (this.revokedGeneration(node) >= 0)
+      return refused('revoked', `${who} was revoked; an admin can invite it again`);
+    if (this.parts.shelves.grant.about(nodeIdText(node)).length === 0)
+      return refused('not-admitted', `${who} has no grant in this network`);
+    const why = 'was signed by an admin whose word no longer counts; another admin can renew it';
+    return refused('not-admitted', `the grant of ${who} ${why}`);
   }
 
   private outOfTime(grant: Grant, who: string): Judgement {
@@ -325,7 +320,7 @@ export class TrustView {
     const early = `the grant of ${who} begins in the future; the clock of this host or of the signing admin is wrong`;
     if (state === 'not-yet') return { verdict: 'limited', code: 'clock-skew', sentence: early };
     if (state === 'expired') return { verdict: 'limited', code: 'grant-expired', sentence: expired };
-    return { verdict: 'refused', code: 'not-admitted', sentence: `the keys of ${who} are not known` };
+    return refused('not-admitted', `the keys of ${who} are not known`);
   }
 
   /** Those in doubt are among them. */
@@ -450,6 +445,10 @@ export class TrustView {
     this.fresh();
     return this.liveGrants(nodeIdText(node)).length > 0;
   }
+}
+
+function refused(code: Code, sentence: string): Judgement {
+  return { verdict: 'refused', code, sentence };
 }
 
 function newest(grants: readonly Grant[]): Grant | undefined {

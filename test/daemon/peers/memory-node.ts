@@ -23,10 +23,11 @@ import { FileVault } from '../../../daemon/keys/next-key-vault.js';
 import { Rotations } from '../../../daemon/keys/rotations.js';
 import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
 import type { AuthorityOptions } from '../../../daemon/peers/authority.js';
+import { Batched } from '../../../daemon/peers/batched.js';
 import { PeerMesh } from '../../../daemon/peers/mesh.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
-import { Peers } from '../../../daemon/peers/peers.js';
+import { Peers, judgeSoon } from '../../../daemon/peers/peers.js';
 import type { RelayPaths } from '../../../daemon/peers/relay-paths.js';
 import type { DialOptions } from '../../../daemon/transport/dial.js';
 import { drive, readPreface, type Outcome } from '../../../daemon/transport/drive.js';
@@ -62,7 +63,7 @@ export class MemoryNode {
   readonly rotations: Rotations;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
-  private isFollowing = false;
+  private readonly judging: Batched;
 
   static async make(host: MemoryHost, wish: NodeWish, label: string): Promise<MemoryNode> {
     return new MemoryNode(host, wish, await loadPrimitives(), label, mkdtempSync(join(tmpdir(), 'warren-m-')));
@@ -92,6 +93,7 @@ export class MemoryNode {
     this.primitives = { ...primitives, random };
     const timers = this.timers;
     this.replay = new ReplayGuard(timers);
+    this.judging = new Batched(timers, () => this.peers.follow());
     const log = memoryLog(this.lines);
     const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
     const linkMs = wish.linkMs ?? LINK_MS;
@@ -113,7 +115,7 @@ export class MemoryNode {
       wantedName: () => host.name,
       onItem: (item, from) => {
         this.peers.spread(item, from);
-        this.followSoon();
+        judgeSoon(this.judging, item);
       },
       onAlarm,
       onSecret: (secret, from) => this.peers.tellSecret(secret, from),
@@ -163,16 +165,6 @@ export class MemoryNode {
       onRotated: () => this.publish(),
     });
     host.accept = transport => this.accept(transport);
-  }
-
-  /** Once a turn, as parts.ts has it. */
-  private followSoon(): void {
-    if (this.isFollowing) return;
-    this.isFollowing = true;
-    this.timers.soon(() => {
-      this.isFollowing = false;
-      this.peers.follow();
-    });
   }
 
   private newKeys(file: string): NodeKeys {

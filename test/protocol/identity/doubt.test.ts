@@ -124,6 +124,16 @@ test('nobody else comes by the name of one in doubt', () => {
   assert.equal(w.store.nodeByName('member'), member.id);
 });
 
+test('a fork leaves nobody in doubt', () => {
+  const { w, admin, member } = scene();
+  const thief = admin.rotated('compromised');
+  w.must(admin.rotate());
+  w.add({ kind: 'statement', bytes: thief.statement });
+  assert.is(w.store.openForks().length, 1);
+  assert.is(w.store.grantForNow(member.id), undefined);
+  assert.is(w.store.doubtUntil(member.id), undefined);
+});
+
 test('what a home has kept is in no doubt when it starts', () => {
   const { w, admin, member } = scene();
   w.must(admin.rotate('compromised'));

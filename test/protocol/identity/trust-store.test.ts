@@ -19,6 +19,7 @@ import type { TrustItem } from '../../../protocol/identity/index.js';
 import { MAX_STRANGERS } from '../../../protocol/identity/log-book.js';
 import { MAX_PENDING } from '../../../protocol/identity/pending.js';
 import { ROLE_OVERLAP_MS } from '../../../protocol/identity/admin-tree.js';
+import { DOUBT_MS } from '../../../protocol/identity/doubt.js';
 import { assert, suite } from '../../helpers/suite.js';
 import type { Actor } from './helpers.js';
 import { DAY, START, World, primitives, random, thrown } from './helpers.js';
@@ -312,6 +313,7 @@ test('a registry record is kept for members only, the highest version by the new
   w.store.add(b.sign('registry', { ...RECORD, version: 5000 }, { keys: old, time: START + 1 }));
   assert.is(w.store.record(b.id)!.version, 2, 'an old key does not overrule the new one');
   w.must(b.rotate('compromised'));
+  w.now += DOUBT_MS;
   assert.is(w.store.record(b.id), undefined);
 });
 
