@@ -21,15 +21,14 @@ import { openIdentity, type NextKeyPlace } from './keys/identity.js';
 import { Keyring } from './keys/keyring.js';
 import { makeBackup } from './keys/make-backup.js';
 import { surroundings } from './keys/recovery.js';
-import { errorFields, type Log, type LogLevel } from './observe/log.js';
+import { type Log, type LogLevel } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
 import { join } from './peers/join.js';
+import { Renewal } from './peers/renewal.js';
 import { assemble, boundAddresses, ownAddresses, type Parts } from './parts.js';
 import { listen, type Listener } from './transport/listener.js';
 import { NodeTimers } from './transport/timers.js';
 
-/** Grants are looked at this often, ms: those to renew, and those that are over. */
-const RENEWAL_MS = 10 * 60_000;
 /** RESET and CLOSE frames get this long to leave when the daemon stops, ms. */
 const FAREWELL_MS = 500;
 /**
@@ -105,12 +104,19 @@ class App {
   private readonly api: Api;
   private mdns: MdnsDiscovery | undefined;
   private readonly host: HostAddresses;
+  private readonly renewal: Renewal;
 
   constructor(
     private readonly parts: Parts,
     private readonly options: BuildOptions,
   ) {
     this.host = new HostAddresses({ timers: parts.timers, onChange: isHere => this.moved(isHere) });
+    const { timers, log, network } = parts;
+    const onLooked = (): void => {
+      parts.peers.follow();
+      parts.exposed.recheck();
+    };
+    this.renewal = new Renewal({ timers, log, network, onLooked });
     this.api = new Api(parts, {
       logs: options.logs,
       onShutdown: options.onShutdown,
@@ -199,7 +205,7 @@ class App {
     if (parts.config.node.mdns) this.discover();
     this.host.start();
     parts.autoRotation.start();
-    this.renew();
+    this.renewal.start();
   }
 
   /** Others are told where this node is now; whatever hung on an address that is gone is dialed anew. */
@@ -228,18 +234,6 @@ class App {
     this.mdns.start();
   }
 
-  private renew(): void {
-    const { network, timers, log, peers, exposed } = this.parts;
-    try {
-      network.authority.renewGrants();
-    } catch (error) {
-      log.error('renewal-failed', errorFields(error), 'a grant could not be renewed');
-    }
-    peers.follow();
-    exposed.recheck();
-    timers.after(RENEWAL_MS, () => this.renew());
-  }
-
   bound(joined: Bound['joined']): Bound {
     return {
       api: this.api,
@@ -254,6 +248,7 @@ class App {
     const { parts } = this;
     parts.state = 'draining';
     parts.autoRotation.stop();
+    this.renewal.stop();
     parts.log.info('draining', { drainMs, streams: this.openStreams }, 'the daemon is on its way out');
     this.host.stop();
     // First, so that new streams go elsewhere at once.

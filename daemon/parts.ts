@@ -58,6 +58,7 @@ export interface Parts {
   readonly sockets: SocketCount;
   readonly budget: ProcessBudget;
   readonly ports: Ports;
+  /** of this run; what stands until somebody settles it is told from the trust store instead */
   readonly alarms: string[];
   /** what this node picks when it dials */
   readonly suite: () => AeadName;
@@ -107,10 +108,11 @@ export function assemble(given: Ingredients): Parts {
   const alarms: string[] = [];
   // What a peer can cause again and again must not fill the disk.
   const alarmLog = limitRepeats(log, timers);
+  const logAlarm = (sentence: string, node?: string): void => alarmLog.error('alarm', { node }, sentence);
   const onAlarm = (sentence: string, node?: string): void => {
     if (!alarms.includes(sentence)) alarms.push(sentence);
     if (alarms.length > MAX_ALARMS) alarms.shift();
-    alarmLog.error('alarm', { node }, sentence);
+    logAlarm(sentence, node);
   };
   let publishing = false;
   const publish = (): void => {
@@ -140,6 +142,7 @@ export function assemble(given: Ingredients): Parts {
       judgeSoon(judging, item);
     },
     onAlarm,
+    onForked: logAlarm,
     onSecret: (secret, from) => peers.tellSecret(secret, from),
     onReplaced: publish,
   });

@@ -50,6 +50,8 @@ export interface NetworkOptions {
   /** an item was taken in; `from`: the peer that told it */
   readonly onItem: (item: TrustItem, from: NodeId | undefined) => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
+  /** an alarm that stands until an admin settles it: the trust store tells whether it still does, see fork-words.ts */
+  readonly onForked: (sentence: string, node?: string) => void;
   /** a network secret was learned; `from`: the peer that told it */
   readonly onSecret: (secret: SecretRecord, from: NodeId | undefined) => void;
   /** this home belongs to another network now */
@@ -230,7 +232,7 @@ export class Network {
       const results = this.store.addAll(items);
       for (const [i, result] of results.entries()) {
         const node = result.node === undefined ? undefined : this.nameOf(result.node);
-        if (result.alarm !== undefined) this.options.onAlarm(result.alarm, node);
+        if (result.alarm !== undefined) this.options.onForked(result.alarm, node);
         if (items[i]!.kind === 'statement' && result.status === 'added' && from !== undefined) this.noteOutrun(result);
         if (result.status !== 'refused') continue;
         const fields = { kind: items[i]!.kind, node, from: from && this.nameOf(from), reason: result.why };
@@ -246,7 +248,7 @@ export class Network {
   private noteOutrun({ node }: AddResult): void {
     if (node === undefined || !equal(node, this.nodeId)) return;
     const words = outrunWords(this.store, this.options.keyring);
-    if (words !== undefined) this.options.onAlarm(words.sentence, this.name);
+    if (words !== undefined) this.options.onForked(words.sentence, this.name);
   }
 
   /**
@@ -281,7 +283,7 @@ export class Network {
         this.recent.add(item, this.source);
         this.options.onItem(item, this.source);
       },
-      onAlarm: (sentence, node) => this.options.onAlarm(sentence, node && this.nameOf(node)),
+      onAlarm: (sentence, node) => this.options.onForked(sentence, node && this.nameOf(node)),
     });
     return store;
   }

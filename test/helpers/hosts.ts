@@ -8,7 +8,7 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Diagnostics, Status } from '../../protocol/admin/contract.js';
+import { PATHS, type Diagnostics, type Status } from '../../protocol/admin/contract.js';
 
 /** The folder of package.json, from the source tree as well as from dist/. */
 export function packageRoot(): string {
@@ -27,6 +27,8 @@ export interface Run {
 
 export interface RunOptions {
   readonly input?: string;
+  /** standard input has no end behind `input` */
+  readonly keepOpen?: boolean;
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
   /** ms until the process is killed; default 30 s */
@@ -50,7 +52,8 @@ export function run(command: string, args: readonly string[], options: RunOption
     child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
     child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
     child.stdin.on('error', () => undefined);
-    child.stdin.end(options.input ?? '');
+    if (options.keepOpen === true) child.stdin.write(options.input ?? '');
+    else child.stdin.end(options.input ?? '');
     const timer = setTimeout(() => child.kill('SIGKILL'), options.deadline ?? 30_000);
     child.on('error', reject);
     child.on('close', status => {
@@ -119,21 +122,26 @@ export class Host {
 
   /** What the daemon holds now. */
   diagnostics(): Promise<Diagnostics> {
-    return this.ask('GET');
+    return this.ask('GET', PATHS.diagnostics);
   }
 
   /** The same after a forced garbage collection. */
   collected(): Promise<Diagnostics> {
-    return this.ask('POST');
+    return this.ask('POST', PATHS.diagnostics);
   }
 
-  private ask(method: string): Promise<Diagnostics> {
+  /** The status without a process of its own: for loops that wait, and for figures. */
+  live(): Promise<Status> {
+    return this.ask('GET', PATHS.status);
+  }
+
+  private ask<T>(method: string, path: string): Promise<T> {
     return new Promise((resolve, reject) => {
-      const where = { socketPath: join(this.home, 'admin.sock'), path: '/v1/diagnostics', method };
+      const where = { socketPath: join(this.home, 'admin.sock'), path, method };
       const request = http.request(where, response => {
         let body = '';
         response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-        response.on('end', () => resolve(JSON.parse(body) as Diagnostics));
+        response.on('end', () => resolve(JSON.parse(body) as T));
       });
       request.on('error', reject);
       request.end();
@@ -238,7 +246,7 @@ export class Lab {
 export function connected(host: Host, peer: string, ms = 20_000): Promise<unknown> {
   return until(
     `${host.name} is connected to ${peer}`,
-    async () => (await host.status()).peers.some(p => p.name === peer && p.state === 'connected'),
+    async () => (await host.live()).peers.some(p => p.name === peer && p.state === 'connected'),
     ms,
   );
 }

@@ -113,6 +113,7 @@ export class Rogue {
       wantedName: () => name,
       onItem: silent,
       onAlarm: silent,
+      onForked: silent,
       onSecret: silent,
       onReplaced: silent,
     });

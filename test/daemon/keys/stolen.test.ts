@@ -2,8 +2,14 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { toHex } from '../../../protocol/bytes.js';
+import { loadPrimitives } from '../../../protocol/crypto/load.js';
 import type { WarrenError } from '../../../protocol/errors.js';
+import { CLOCK_TOLERANCE_MS } from '../../../protocol/identity/grant.js';
+import { issueGrant } from '../../../protocol/identity/issue.js';
+import { keyCommitment } from '../../../protocol/identity/statement.js';
 import { forkWords, outrunWords } from '../../../daemon/keys/fork-words.js';
+import type { AuthorityOptions } from '../../../daemon/peers/authority.js';
+import { RENEWAL_MS } from '../../../daemon/peers/renewal.js';
 import { assert, seed, suite } from '../../helpers/suite.js';
 import type { MemoryNode } from '../peers/memory-node.js';
 import { Members, seqAt } from './members.js';
@@ -11,6 +17,8 @@ import { Members, seqAt } from './members.js';
 const test = suite('stolen homes');
 /** What is told reaches who is connected within this, ms. */
 const SOON_MS = 2_000;
+const HOUR = 3_600_000;
+const primitives = await loadPrimitives();
 
 /** F founds, A and B are members; `copy` is a copy of A's home. */
 async function scene(label: string): Promise<{ members: Members; f: MemoryNode; a: MemoryNode; b: MemoryNode }> {
@@ -120,6 +128,55 @@ test('with a detached next key the copy can make no statement', async () => {
   assert.ok(members.linked(a, b) && members.linked(a, f));
   members.stop();
   rmSync(nextFile);
+});
+
+test('a daemon that the thief has changed may say what it likes: no peer takes a statement by another key', async () => {
+  const { members, f, a, b } = await scene('made up');
+  const nextFile = join(a.root, '..', `${seed()}-made-up`);
+  await a.rotations.rotate({ reason: 'routine', nextFile, passphrase: 'the owner alone' });
+  await members.run(500);
+  for (const reason of ['routine', 'compromised'] as const) {
+    const copy = await members.copy('a', `x ${reason}`);
+    const own = new Uint8Array(32).fill(7);
+    const { head } = copy.keyring;
+    const next = keyCommitment(primitives, primitives.ed25519.fromSeed(own).publicKey);
+    Object.defineProperty(copy.keyring, 'head', { get: () => ({ ...head, next }) });
+    const { statement } = copy.keyring.make({ reason, time: members.now + 1_000, next: own });
+    // To whom it is told by others, and to whom it is shown in the handshake.
+    const [result] = f.network.learn([{ kind: 'statement', bytes: statement }], b.network.nodeId);
+    assert.is(result!.status, 'refused');
+    copy.keyring.commit(copy.keyring.make({ reason, time: members.now + 1_000, next: own }));
+    members.sleep('a');
+    copy.peers.follow();
+    await members.run(30_000);
+    assert.is(members.linksFrom(b, copy) + members.linksFrom(f, copy), 0);
+    assert.equal([seqAt(f, a), seqAt(b, a)], [1, 1]);
+    assert.ok(f.lines.some(({ event }) => event === 'item-refused'));
+    copy.sleep();
+    await members.wake('a');
+  }
+  members.stop();
+  rmSync(nextFile);
+});
+
+test('who meets nobody but the copy takes it for the original until the grant is over', async () => {
+  const { members, f, a } = await scene('life');
+  const { authority, trust } = f.network;
+  const { pen, options } = authority as unknown as { pen: Parameters<typeof issueGrant>[1]; options: AuthorityOptions };
+  const life = 3 * HOUR;
+  options.keep([issueGrant(trust, pen, { node: a.network.nodeId, name: 'a', life })]);
+  await members.run(SOON_MS);
+  const copy = await members.copy('a', 'x');
+  for (const name of ['f', 'a', 'b']) members.sleep(name);
+  await members.run(life + CLOCK_TOLERANCE_MS - HOUR);
+  const returned = await members.wake('b');
+  returned.renewal.start();
+  copy.peers.follow();
+  assert.is.not(await members.until(() => members.linksFrom(returned, copy) > 0, 60_000), undefined);
+  assert.is.not(await members.until(() => members.linksFrom(returned, copy) === 0, HOUR + RENEWAL_MS), undefined);
+  await members.run(60_000);
+  assert.is(members.linksFrom(returned, copy), 0);
+  members.stop();
 });
 
 test('both rotate: each peer stays with what it saw first, all hear of it, the owner too; what doctor says heals it', async () => {

@@ -28,6 +28,7 @@ import { PeerMesh } from '../../../daemon/peers/mesh.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
 import { Peers, judgeSoon } from '../../../daemon/peers/peers.js';
+import { Renewal } from '../../../daemon/peers/renewal.js';
 import type { RelayPaths } from '../../../daemon/peers/relay-paths.js';
 import type { DialOptions } from '../../../daemon/transport/dial.js';
 import { drive, readPreface, type Outcome } from '../../../daemon/transport/drive.js';
@@ -61,6 +62,8 @@ export class MemoryNode {
   /** as tunnels and the policy of services see the network */
   readonly mesh: PeerMesh;
   readonly rotations: Rotations;
+  /** begun by the test */
+  readonly renewal: Renewal;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
   private readonly judging: Batched;
@@ -118,6 +121,7 @@ export class MemoryNode {
         judgeSoon(this.judging, item);
       },
       onAlarm,
+      onForked: onAlarm,
       onSecret: (secret, from) => this.peers.tellSecret(secret, from),
       onReplaced: () => undefined,
     });
@@ -144,6 +148,7 @@ export class MemoryNode {
       exposesHere: () => false,
       openHere: () => 0,
     });
+    this.renewal = new Renewal({ timers, log, network: this.network, onLooked: () => void this.peers.follow() });
     this.rotations = new Rotations({
       keyring: this.keyring,
       authority: this.network.authority,
@@ -222,6 +227,7 @@ export class MemoryNode {
 
   /** Ends; the home stays, see `wake`. */
   sleep(): void {
+    this.renewal.stop();
     this.peers.stop('going-away');
     this.network.close();
     this.host.accept = transport => transport.abort();
