@@ -19,7 +19,7 @@ export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]>
     ...doctorChecks(inputOf(parts)),
     ...grantChecks(parts),
     ...forkChecks(parts),
-    ...logLengthCheck(parts),
+    ...logLengthCheck(parts.keyring.seq),
     ...alarmChecks(parts),
     ...peerChecks(parts),
     ...relayChecks(parts),
@@ -168,13 +168,16 @@ function forkChecks({ network, keyring }: Parts): DoctorCheck[] {
   }));
 }
 
-/** Rotations that are left when `doctor` begins to warn. */
-const FEW_ROTATIONS = 256;
+/** Statements of a key log from which on `doctor` warns that it will be full. */
+export const LONG_LOG = 3_500;
 
-/** A key log has an end; the node must be replaced by a new one before it comes. */
-function logLengthCheck({ keyring }: Parts): DoctorCheck[] {
-  const left = MAX_STATEMENTS - 1 - keyring.seq;
-  if (left > FEW_ROTATIONS) return [];
+/**
+ * A key log has an end; the node must be replaced by a new one before it comes.
+ * @param seq of the newest statement
+ */
+export function logLengthCheck(seq: number): DoctorCheck[] {
+  if (seq + 1 < LONG_LOG) return [];
+  const left = MAX_STATEMENTS - 1 - seq;
   const message =
     left > 0
       ? `the key log of this node has room for ${left} more ${left === 1 ? 'rotation' : 'rotations'}`

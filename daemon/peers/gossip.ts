@@ -2,14 +2,11 @@
 import type { Timers } from '../../protocol/clock.js';
 import { nodeIdText, type NodeId, type NodeIdText } from '../../protocol/identity/node-id.js';
 import { decodeSecret, encodeSecret, type Secret } from '../../protocol/handshake/admission-frames.js';
-import { MAX_PENDING } from '../../protocol/identity/pending.js';
+import { inTellingOrder, voidsMore } from '../../protocol/identity/telling-order.js';
 import { ITEM_KINDS, NEWS_SECRET, kindOf, type TrustItem } from '../../protocol/identity/trust-item.js';
 import { errorFields } from '../observe/log.js';
 import type { Network } from './network.js';
 import type { Peer } from './peer.js';
-
-/** So many words of a node are told ahead of the statement that they rest on; half of what a peer holds of such. */
-const MAX_AHEAD = MAX_PENDING / 2;
 
 interface Told {
   readonly item: TrustItem;
@@ -55,21 +52,8 @@ export class Gossip {
     }
   }
 
-  /**
-   * A statement that voids what its node has signed goes behind what that node has signed anew: a peer that cannot judge
-   * the new words yet keeps them, and then all of it counts in one step; no member is in doubt meanwhile. A peer keeps
-   * only so much that it cannot judge, so what is more than that stays behind the statement.
-   */
   private inOrder<T>(told: readonly T[], itemOf: (one: T) => TrustItem): readonly T[] {
-    const at = told.findIndex(one => this.network.voidsMore(itemOf(one)));
-    if (at < 0) return told;
-    const ahead = told.slice(at + 1, at + 1 + MAX_AHEAD).filter(one => !this.isOfLog(itemOf(one)));
-    const isAhead = new Set(ahead);
-    return [...told.slice(0, at), ...ahead, ...told.slice(at).filter(one => !isAhead.has(one))];
-  }
-
-  private isOfLog({ kind }: TrustItem): boolean {
-    return kind === 'statement' || kind === 'fork';
+    return inTellingOrder(told, itemOf, one => voidsMore(this.network.primitives, itemOf(one)));
   }
 
   /**

@@ -14,7 +14,6 @@ import type { Grant } from '../../protocol/identity/grant.js';
 import { InviteBook } from '../../protocol/identity/invite-book.js';
 import { decodeNetworkSecret, secretHash } from '../../protocol/identity/network-secret.js';
 import { nodeIdText, shortId, type NodeId } from '../../protocol/identity/node-id.js';
-import { decodeStatement } from '../../protocol/identity/statement.js';
 import type { TrustItem } from '../../protocol/identity/trust-item.js';
 import { TrustStore, type AddResult } from '../../protocol/identity/trust-store.js';
 import { outrunWords } from '../keys/fork-words.js';
@@ -101,6 +100,10 @@ export class Network {
 
   get trust(): TrustStore {
     return this.store;
+  }
+
+  get primitives(): Primitives {
+    return this.options.primitives;
   }
 
   get networkId(): NodeId {
@@ -286,11 +289,6 @@ export class Network {
       onAlarm: (sentence, node) => this.options.onForked(sentence, node && this.nameOf(node)),
     });
     return store;
-  }
-
-  /** A statement by which its node gives its earlier keys up as compromised. */
-  voidsMore({ kind, bytes }: TrustItem): boolean {
-    return kind === 'statement' && decodeStatement(this.options.primitives, bytes).reason === 'compromised';
   }
 
   /** What was taken in lately and not from `peer`, see recent.ts. */

@@ -18,6 +18,7 @@ import type { Code } from '../codes.js';
 import { WarrenError } from '../errors.js';
 import { secretHash } from '../identity/network-secret.js';
 import type { NodeId } from '../identity/node-id.js';
+import { voidsMore } from '../identity/telling-order.js';
 import type { TrustItem } from '../identity/trust-item.js';
 import type { AddResult } from '../identity/trust-store.js';
 import { FRAME } from '../link/frame.js';
@@ -106,6 +107,8 @@ export class Admission {
   private readonly isShort: boolean;
   private peerHas: Have | undefined;
   private isToldAll = false;
+  /** what the peer showed and what is to come in with what it tells */
+  private held: TrustItem | undefined;
   /** the grant that the peer shows cannot be judged before the catch-up */
   private mayHaveGrant = false;
   private secretsHeard = 0;
@@ -133,12 +136,31 @@ export class Admission {
     if (this.phase !== 'new') throw new WarrenError('internal', 'admission has begun before');
     this.phase = 'catch-up';
     const { statement, grant } = this.options.established.peer;
-    const shown: TrustItem[] = [{ kind: 'statement', bytes: statement }];
-    if (grant) shown.push({ kind: 'grant', bytes: grant });
-    const [, judged] = this.learn(shown);
+    const shown: TrustItem = { kind: 'statement', bytes: statement };
+    if (this.isToWait(shown)) this.held = shown;
+    else this.learn([shown]);
+    const [judged] = grant ? this.learn([{ kind: 'grant', bytes: grant }]) : [];
     this.mayHaveGrant = judged?.status === 'pending';
     if (this.isShort) this.judge();
     else this.sendHave();
+  }
+
+  /**
+   * A statement by which a node that is known gives its keys up is not taken in by itself: the catch-up tells it in its
+   * place, behind what the node has signed anew. Whoever could hold the catch-up up could as well have kept the link away.
+   */
+  private isToWait(shown: TrustItem): boolean {
+    const { trust, context, established } = this.options;
+    const { nodeId, seq } = established.peer;
+    const known = trust.keyLog(nodeId)?.head.seq ?? Infinity;
+    return !this.isShort && seq > known && voidsMore(context.primitives, shown);
+  }
+
+  /** What waited is taken in at the latest when the peer has told all. */
+  private learnHeld(): void {
+    const { held } = this;
+    this.held = undefined;
+    if (held) this.learn([held]);
   }
 
   /**
@@ -226,6 +248,7 @@ export class Admission {
     const hadItems = this.listener.endRound();
     if (more && !hadItems) throw violation('an empty round');
     if (more) return this.send(FRAME.NEXT, NEXT_BODY);
+    this.learnHeld();
     this.isToldAll = true;
     this.judgeWhenTold();
   }

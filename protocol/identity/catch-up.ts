@@ -14,6 +14,7 @@ import type { KeyLog } from './key-log.js';
 import { NODE_ID_LENGTH, labelledHash, nodeIdText, type NodeIdText } from './node-id.js';
 import type { ClaimKind } from './shelves.js';
 import { HASH_LENGTH, MAX_STATEMENTS, forkHash } from './statement.js';
+import { inTellingOrder } from './telling-order.js';
 import type { TrustItem } from './trust-item.js';
 
 /** What only admins say, besides grants. */
@@ -109,8 +110,9 @@ export class CatchUp {
     const peer = readSummary(summary);
     const missing: TrustItem[] = [];
     let room = limits.bytes ?? MISSING_BYTES;
-    for (const piece of this.pieces(false)) {
-      if (!this.lacks(peer, piece)) continue;
+    const lacking = [...this.pieces(false)].filter(piece => this.lacks(peer, piece));
+    const voids = ({ log, seq }: Piece): boolean => log?.at(seq!)?.reason === 'compromised';
+    for (const piece of inTellingOrder(lacking, ({ item }) => item, voids)) {
       room -= piece.item.bytes.length;
       if (room < 0 || missing.length >= (limits.items ?? MISSING_ITEMS)) break;
       missing.push(piece.item);

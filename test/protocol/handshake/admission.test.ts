@@ -22,8 +22,11 @@ import {
   issueNetworkSecret,
   issueRevocation,
   renewGrant,
+  signAgain,
+  type NodeId,
   type InviteEntry,
 } from '../../../protocol/identity/index.js';
+import { MAX_AHEAD } from '../../../protocol/identity/telling-order.js';
 import { WarrenError } from '../../../protocol/errors.js';
 import { encodeEnvelope, signBody } from '../../../protocol/identity/signed.js';
 import { STATEMENT_LABEL, decodeStatement, encodeStatementBody } from '../../../protocol/identity/statement.js';
@@ -793,6 +796,74 @@ test('a node of the network before this one, with the same secret, is no member'
   const { acceptor } = endsOf(a, a, accepted, accepted);
   acceptor.admission.start();
   assert.is(acceptor.outcome, 'open');
+});
+
+/** An admin that has given its keys up and has signed all its grants anew, and a member that knows nothing of it yet. */
+function affirmed(grants: number): { admin: TestMember; peer: TestMember; nodes: readonly NodeId[] } {
+  const [first, admin, peer] = network('admin', 'peer') as [TestMember, TestMember, TestMember];
+  promote(first, admin);
+  copy(first, admin);
+  const nodes = Array.from({ length: grants }, () => real.random(32));
+  for (const [i, node] of nodes.entries())
+    admin.store.add(issueGrant(admin.store, pen(admin), { node, name: `guest-${i}` }));
+  copy(admin, first);
+  copy(admin, peer);
+  rotate(admin, 'compromised');
+  admin.store.addAll(signAgain(admin.store, pen(admin), () => true));
+  return { admin, peer, nodes };
+}
+
+/** Steps of the catch-up at which a member was none at the peer, by what counts and by what is taken for now. */
+function outages(grants: number): { readonly inDoubt: number; readonly out: number; readonly outcomes: string[] } {
+  const { admin, peer, nodes } = affirmed(grants);
+  const meeting = connect(admin, peer);
+  let [inDoubt, out] = [0, 0];
+  const end = meeting.acceptor;
+  const some = nodes.filter((_, i) => i % 40 === 0 || i === nodes.length - 1);
+  const look = (): void => {
+    if (some.some(node => peer.store.grantOf(node) === undefined)) inDoubt++;
+    if (some.some(node => peer.store.grantForNow(node) === undefined)) out++;
+  };
+  const { frame } = end;
+  end.frame = (type, body) => {
+    frame.call(end, type, body);
+    look();
+  };
+  meeting.dialer.admission.start();
+  meeting.acceptor.admission.start();
+  look();
+  run(meeting);
+  assert.ok(equalStores(admin, peer));
+  return { inDoubt, out, outcomes: outcomes(meeting) };
+}
+
+test('an admin shows new keys after a compromise: what it has signed anew counts in the same step', () => {
+  for (const grants of [1, 30, 200])
+    assert.equal(outages(grants), { inDoubt: 0, out: 0, outcomes: ['admitted', 'admitted'] });
+});
+
+test('... when that is more than a peer keeps unjudged, members are in doubt for the rest of the catch-up, not out', () => {
+  const { inDoubt, out, outcomes } = outages(MAX_AHEAD + 100);
+  assert.ok(inDoubt > 0);
+  assert.is(out, 0);
+  assert.equal(outcomes, ['admitted', 'admitted']);
+});
+
+test('a statement that waits for the catch-up is taken in when the peer tells nothing of it', () => {
+  const { admin, peer } = affirmed(1);
+  const { acceptor } = connect(admin, peer);
+  acceptor.admission.start();
+  assert.is(peer.store.head(admin.keys.nodeId)?.seq, 0);
+  acceptor.frame(FRAME.DONE, encodeDone(false));
+  assert.is(peer.store.head(admin.keys.nodeId)?.seq, 1);
+});
+
+test('a statement with another reason is taken in at once', () => {
+  const { admin, peer } = affirmed(1);
+  rotate(peer);
+  const known = connect(admin, peer);
+  known.dialer.admission.start();
+  assert.is(admin.store.head(peer.keys.nodeId)?.seq, 1);
 });
 
 test.run();
