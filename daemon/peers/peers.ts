@@ -39,6 +39,8 @@ import { Peer } from './peer.js';
 import type { RelayPaths } from './relay-paths.js';
 import { Strays } from './strays.js';
 
+const KEY_GIVEN_UP = 'made with a key that was given up as compromised';
+
 export interface PeersOptions extends MemberDialOptions {
   readonly primitives: Primitives;
   readonly random: Random;
@@ -213,6 +215,7 @@ export class Peers {
       timers,
       limits,
       budget,
+      stillCounts: link => judgeLinkKeys(network.trust, network.nodeId, link.established) !== 'close',
       onStream: (stream, request) => this.options.onStream(stream, request, nodeId),
       onNews: (kind, body) => this.gossip.take(nodeId, kind, body),
       onUp: () => {
@@ -330,14 +333,16 @@ export class Peers {
     });
   }
 
-  /** Links made with keys that have been replaced since are replaced too; with keys given up as compromised, closed. */
+  /**
+   * Links made with keys that have been replaced since are replaced too; with keys given up as compromised, closed. The
+   * statement that says so goes out on them first: else a thief's link might come before the owner's next one.
+   */
   private judgeKeys(peer: Peer): void {
-    const { trust, nodeId } = this.options.network;
+    const { network, timers } = this.options;
     for (const link of [...peer.links]) {
-      const verdict = judgeLinkKeys(trust, nodeId, link.link.established);
+      const verdict = judgeLinkKeys(network.trust, network.nodeId, link.link.established);
       if (verdict === 'replace') peer.keeper.outdated(link);
-      else if (verdict === 'close')
-        link.link.close('key-compromised', 'made with a key that was given up as compromised');
+      else if (verdict === 'close') timers.soon(() => link.link.close('key-compromised', KEY_GIVEN_UP));
     }
   }
 

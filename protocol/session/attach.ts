@@ -25,6 +25,8 @@ export interface SlotOptions extends SessionEvents {
   readonly timers: Timers;
   readonly limits: Limits;
   readonly budget: ProcessBudget;
+  /** Whether the keys that a link was made with still count; asked before it takes the place of a session. Default: yes. */
+  readonly stillCounts?: (link: Link) => boolean;
 }
 
 /** Links beyond the wanted ones that the side which does not decide puts up with: they are being replaced. */
@@ -209,6 +211,9 @@ export class SessionSlot {
       if (dead.includes(link)) return link.close('attach-failed', 'silent');
       // One that was attached meanwhile has proven that the peer knows the session.
       if (session.links.some(other => !dead.includes(other))) return this.refuseDouble(newcomer);
+      // The session's links may have ended because its owner has just given up the keys that this one was made with.
+      if (this.options.stillCounts?.(link) === false)
+        return link.close('key-compromised', 'made with a key that was given up as compromised');
       session.close('peer-restarted', 'the peer has restarted');
       restart();
     };

@@ -86,6 +86,18 @@ test('a copy beside the original: seen at once; after a compromised rotation it 
   members.stop();
 });
 
+test('the statement is told on the links that it ends: nobody can come in between', async () => {
+  const { members, f, a, b } = await scene('told');
+  const isCut = ({ lines }: MemoryNode): boolean =>
+    lines.some(({ event, fields }) => event === 'link-down' && fields.code === 'key-compromised');
+  await a.rotations.rotate({ reason: 'compromised' });
+  for (const node of [f, b]) {
+    assert.is.not(await members.until(() => isCut(node), SOON_MS), undefined);
+    assert.is(seqAt(node, a), 1);
+  }
+  members.stop();
+});
+
 test('who meets the copy alone takes it for the original, until it meets anybody who knows', async () => {
   const { members, f, a, b } = await scene('alone');
   const copy = await members.copy('a', 'x');

@@ -331,6 +331,26 @@ test('a question that comes late, on a link that its sender has given up, ends n
   assert.equal(world.nodes[1].alarms, []);
 });
 
+test('a stranger with keys that no longer count does not take the place of a session that has just lost its links', () => {
+  for (const counts of [true, false]) {
+    const { world } = echoing();
+    world.nodes[1].stillCounts = () => counts;
+    const first = world.admit();
+    world.timers.run(50);
+    const stranger = world.connect();
+    world.nodes[1].slot.linkAdmitted(stranger.links[1]);
+    stranger.links[0].setHandler({ frame: () => undefined });
+    stranger.links[0].send(FRAME.NEW, EMPTY);
+    first.wire.silence();
+    world.timers.run(50);
+    first.links[1].close('key-compromised');
+    world.timers.run(1_000);
+    assert.is(world.nodes[1].events.includes('down peer-restarted'), counts);
+    assert.is(stranger.links[1].isClosed, !counts);
+    if (!counts) assert.is(world.nodes[1].closed.at(-1)?.[0], 'key-compromised');
+  }
+});
+
 test('a link that is attached while a stranger is looked into saves the session', () => {
   const { world } = echoing();
   const first = world.admit();

@@ -211,6 +211,7 @@ export class Node {
   readonly closed: [Code, string, LinkEnd][] = [];
   onStream: NonNullable<NodeOptions['onStream']>;
   onUp: ((session: Session) => void) | undefined;
+  stillCounts: (link: Link) => boolean = () => true;
 
   constructor(
     private readonly world: World,
@@ -245,6 +246,7 @@ export class Node {
       timers: this.world.timers,
       limits: this.limits,
       budget: this.budget,
+      stillCounts: link => this.stillCounts(link),
       onStream: (stream, request, session) => this.onStream(stream, request, session),
       onNews: (kind, body) => void this.news.push([kind, body.slice()]),
       onUp: session => {
