@@ -101,7 +101,7 @@ export class PeerMesh implements Mesh {
   open(node: NodeId, request: OpenRequest, handler: StreamHandler): ServiceStream {
     const { network, peers } = this.options;
     const id = nodeIdText(node);
-    const session = sessionOf(peers.get(id), network.nameOf(node));
+    const session = sessionOf(peers.get(id), () => network.nameOf(node));
     return session.open(request, this.counted(`${id}/${serviceKey(request.service)}`, handler));
   }
 

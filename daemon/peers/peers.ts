@@ -443,10 +443,10 @@ export function judgeSoon(judging: Batched, { kind }: TrustItem): void {
 }
 
 /** @throws WarrenError `unreachable` when there is no session that takes streams */
-export function sessionOf(peer: Peer | undefined, name: string): Session {
+export function sessionOf(peer: Peer | undefined, name: () => string): Session {
   const session = peer?.slot.session;
   if (session !== undefined) return session;
-  throw new WarrenError('unreachable', `There is no session with ${name} now.`, {
+  throw new WarrenError('unreachable', `There is no session with ${name()} now.`, {
     hint: 'See who is connected with: warren status',
   });
 }

@@ -56,6 +56,5 @@ export function peerAddress(socket: Socket): { readonly host: string; readonly p
  */
 export function wasReset(socket: Duplex): boolean {
   if (!(socket instanceof Socket) || socket.destroyed || socket.writableEnded) return false;
-  const isTcp = 'address' in socket.address();
-  return isTcp && socket.remoteAddress === undefined;
+  return socket.remoteAddress === undefined && 'address' in socket.address();
 }

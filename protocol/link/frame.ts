@@ -193,13 +193,31 @@ export interface Open {
   readonly metadata: ReadonlyMap<string, string>;
 }
 
+/** What an OPEN asks for, which does not change when it is told again. */
+export type Asked = Pick<Open, 'service' | 'instance' | 'metadata'>;
+
 /** @throws WarrenError `bad-value` when a name or the metadata is too long */
 export function encodeOpen(open: Open): Uint8Array {
-  const w = new Writer(64)
+  return openFrame(open, encodeAsked(open));
+}
+
+/** @param asked as `encodeAsked` has made it */
+export function openFrame(open: Omit<Open, keyof Asked>, asked: Uint8Array): Uint8Array {
+  return new Writer(MAX_OPEN_HEAD + asked.length)
     .varint(open.stream)
     .u8(STREAM_CLASSES.indexOf(open.class))
     .varint(open.claim)
-    .varint(open.limit);
+    .varint(open.limit)
+    .bytes(asked)
+    .finish();
+}
+
+/** stream, class, claim, limit */
+const MAX_OPEN_HEAD = 8 + 1 + 8 + 8;
+
+/** @throws WarrenError `bad-value` when a name or the metadata is too long */
+export function encodeAsked(open: Asked): Uint8Array {
+  const w = new Writer(64);
   w.vector(bounded('service name', open.service, MAX_SERVICE_NAME));
   w.vector(bounded('instance', open.instance, MAX_INSTANCE));
   if (open.metadata.size > MAX_METADATA_ENTRIES) throw new WarrenError('bad-value', 'too many entries of metadata');

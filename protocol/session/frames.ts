@@ -15,7 +15,6 @@ import {
   decodePool,
   decodeReset,
   decodeWindow,
-  encodeOpen,
 } from '../link/frame.js';
 import type { Code } from '../codes.js';
 import type { Stream } from './stream.js';
@@ -95,13 +94,6 @@ export class FrameTaker {
       default:
         throw new WarrenError('protocol', `a frame of type ${type} out of place`, { wire: 'protocol' });
     }
-  }
-
-  /** @throws WarrenError `bad-value` when the request does not fit into an OPEN */
-  checkRequest(request: OpenRequest): void {
-    if (request.service.length === 0) throw new WarrenError('bad-value', 'a stream needs a service name');
-    const { service, instance = '', metadata = new Map<string, string>() } = request;
-    encodeOpen({ stream: 0, class: request.class, claim: 0, limit: 0, service, instance, metadata });
   }
 
   /** A stream of the peer has ended. */

@@ -19,7 +19,7 @@ import { Lanes } from './lanes.js';
 import { NewsQueue } from './news.js';
 import { PoolGrant, PoolUse } from './pool.js';
 import type { StreamOwner } from './stream-owner.js';
-import { Stream } from './stream.js';
+import { Stream, encodeRequest } from './stream.js';
 import { Telling } from './telling.js';
 import type { OpenRequest, SessionEvents, SessionStats, StreamHandler } from './types.js';
 
@@ -146,8 +146,7 @@ export class Session implements StreamOwner, LaneOwner {
       throw new WarrenError('limit', `${this.liveOwn} streams to one peer are open`, { wire: 'limit' });
     }
     if (this.nextId > MAX_STREAM_ID) throw new WarrenError('limit', 'the stream ids of this session are used up');
-    this.frames.checkRequest(request);
-    const stream = new Stream(this, this.nextId, request, true);
+    const stream = new Stream(this, this.nextId, request, encodeRequest(request));
     stream.setHandler(handler);
     this.nextId += 2;
     this.liveOwn++;
@@ -386,7 +385,7 @@ export class Session implements StreamOwner, LaneOwner {
   /** The peer opens a stream. `claim` is taken out of the pool. */
   takeOpen(id: number, request: OpenRequest, claim: number, limit: number, isFull: boolean): void {
     this.grant.take(claim);
-    const stream = new Stream(this, id, request, false);
+    const stream = new Stream(this, id, request);
     this.streams.set(id, stream);
     this.counts.accepted++;
     stream.takeOpen(claim, limit);

@@ -3,12 +3,13 @@
  * calls: frames coming in, frames going out, links lost and found. Everything it tells the peer is derived from its
  * state, so it can be told again on another link.
  */
+import { EMPTY } from '../bytes.js';
 import type { Code } from '../codes.js';
 import { WarrenError, malformed } from '../errors.js';
 import type { NodeId } from '../identity/node-id.js';
 import type { RecordDraft } from '../link/draft.js';
 import { RELAY_WINDOW, type Limits } from '../limits.js';
-import { FRAME, encodeOpen, encodeOpened, encodeReset } from '../link/frame.js';
+import { FRAME, encodeAsked, encodeOpened, encodeReset, openFrame, type StreamClass } from '../link/frame.js';
 import type { Lane } from './lane.js';
 import { ReceivingHalf } from './receiving-half.js';
 import type { Flow } from './scheduler.js';
@@ -40,9 +41,21 @@ function relayLimits({ retain, receive }: Limits): Pick<Limits, 'retain' | 'rece
 
 const NO_METADATA: ReadonlyMap<string, string> = new Map();
 
+/**
+ * The part of an OPEN that says what is wanted.
+ * @throws WarrenError `bad-value` when it does not fit
+ */
+export function encodeRequest({ service, instance = '', metadata = NO_METADATA }: OpenRequest): Uint8Array {
+  if (service.length === 0) throw new WarrenError('bad-value', 'a stream needs a service name');
+  return encodeAsked({ service, instance, metadata });
+}
+
 export class Stream implements Flow {
   readonly service: string;
+  readonly class: StreamClass;
   readonly peer: NodeId;
+  /** This side opens it. */
+  readonly isOpener: boolean;
   readonly isBulk: boolean;
   /** It carries a link of two other nodes: it is never resumed, and its windows are small. */
   readonly isRelay: boolean;
@@ -67,22 +80,27 @@ export class Stream implements Flow {
 
   private need = Need.None;
 
-  /** @param isOpener true when this side opens it */
+  /**
+   * @param request kept no longer than this call
+   * @param asked what `encodeRequest` has made of it when this side opens the stream; it is kept until the peer has it
+   */
   constructor(
     private readonly owner: StreamOwner,
     readonly id: number,
-    readonly request: OpenRequest,
-    readonly isOpener: boolean,
+    request: OpenRequest,
+    private asked?: Uint8Array,
   ) {
     const { budget, limits } = owner;
+    this.isOpener = asked !== undefined;
     this.service = request.service;
+    this.class = request.class;
     this.peer = owner.peer;
     this.isRelay = request.class === 'relay';
     this.isBulk = request.class === 'bulk';
     const { retain, receive } = this.isRelay ? relayLimits(limits) : limits;
     this.sending = new SendingHalf(budget, retain);
     this.receiving = new ReceivingHalf(budget, receive, owner.now());
-    if (isOpener) this.needs(Need.Open);
+    if (this.isOpener) this.needs(Need.Open);
   }
 
   // ── for the user ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -272,23 +290,22 @@ export class Stream implements Flow {
    * @returns false when something did not fit
    */
   writeControl(draft: RecordDraft, track: Track): boolean {
-    return (
-      this.done(Need.Open, () => this.writeOpen(draft, track)) &&
-      this.done(Need.Opened, () => this.writeOpened(draft, track)) &&
-      this.done(Need.Window, () => this.writeWindow(draft, track)) &&
-      this.done(Need.Reset, () => this.writeReset(draft, track))
-    );
+    if (this.has(Need.Open) && !this.done(Need.Open, this.writeOpen(draft, track))) return false;
+    if (this.has(Need.Opened) && !this.done(Need.Opened, this.writeOpened(draft, track))) return false;
+    if (this.has(Need.Window) && !this.done(Need.Window, this.writeWindow(draft, track))) return false;
+    return !this.has(Need.Reset) || this.done(Need.Reset, this.writeReset(draft, track));
   }
 
-  private done(what: Need, write: () => boolean): boolean {
-    if ((this.need & what) === 0) return true;
-    if (!write()) return false;
-    this.need &= ~what;
-    return true;
+  private has(what: Need): boolean {
+    return (this.need & what) !== 0;
+  }
+
+  private done(what: Need, isWritten: boolean): boolean {
+    if (isWritten) this.need &= ~what;
+    return isWritten;
   }
 
   private writeOpen(draft: RecordDraft, track: Track): boolean {
-    const { service, instance = '', metadata = NO_METADATA } = this.request;
     if (!this.wasOpenSent) {
       this.claim = this.owner.claim();
       this.sending.raise(this.claim);
@@ -296,7 +313,7 @@ export class Stream implements Flow {
     this.wasOpenSent = true;
     const { id: stream, claim } = this;
     const limit = this.extendCredit();
-    const body = encodeOpen({ stream, class: this.request.class, claim, limit, service, instance, metadata });
+    const body = openFrame({ stream, class: this.class, claim, limit }, this.asked ?? EMPTY);
     if (!draft.frame(FRAME.OPEN, body)) return false;
     this.receiving.credit.told();
     track('open');
@@ -380,7 +397,9 @@ export class Stream implements Flow {
   private openIsKnown(): void {
     if (this.isOpenKnown) return;
     this.isOpenKnown = true;
-    if (this.isOpener) this.owner.settled(this);
+    if (!this.isOpener) return;
+    if (!this.has(Need.Open)) this.asked = EMPTY;
+    this.owner.settled(this);
   }
 
   private openedIsKnown(): void {
