@@ -132,7 +132,12 @@ export class Host {
 
   /** The status without a process of its own: for loops that wait, and for figures. */
   live(): Promise<Status> {
-    return this.ask('GET', PATHS.status);
+    return this.get(PATHS.status);
+  }
+
+  /** What the daemon answers, without a process of its own. @param path one of PATHS */
+  get<T>(path: string): Promise<T> {
+    return this.ask('GET', path);
   }
 
   private ask<T>(method: string, path: string): Promise<T> {
