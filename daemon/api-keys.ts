@@ -48,9 +48,13 @@ export class KeysApi {
   }
 
   private nextKey(): string {
-    const { keyring } = this.parts;
+    const { keyring, network } = this.parts;
     if (keyring.isNextHere) return 'in this home, beside the current one';
-    return keyring.nextFile === undefined ? 'not in this home' : `in ${keyring.nextFile}`;
+    const file = keyring.nextFile;
+    if (file === undefined) return 'not in this home';
+    return keyring.isNextFileOfAnother(network.networkId)
+      ? `in ${file}, which names a network that this node has left; write it anew: warren keys rotate --next-key ${file}`
+      : `in ${file}`;
   }
 
   log(): KeyLogReply {

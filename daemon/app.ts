@@ -91,6 +91,7 @@ export async function build(options: BuildOptions): Promise<Bound> {
     const token = options.start.join;
     const joined = token === undefined ? undefined : await app.join(token);
     detached?.close(keys, surroundings(parts.network, parts.peers));
+    if (detached !== undefined) keyring.noteNextFile(parts.network.networkId);
     app.run();
     return app.bound(joined);
   } catch (error) {

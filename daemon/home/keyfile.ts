@@ -28,6 +28,8 @@ export interface NodeKeys {
   readonly nextSeed: Uint8Array | undefined;
   /** where that is: the file that the operator named */
   readonly nextFile?: string | undefined;
+  /** ID of the network that this file names, 32 bytes; undefined in homes of earlier versions */
+  readonly nextNetwork?: Uint8Array | undefined;
   /** this node's signed statements, from the inception on; at least one */
   readonly statements: readonly Uint8Array[];
 }
@@ -38,6 +40,7 @@ const schema = v.strictObject({
   noise: bytesField(32, 32),
   next: v.nullable(bytesField(32, 32)),
   nextFile: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(MAX_PATH))),
+  nextNetwork: v.optional(bytesField(32, 32)),
   statements: v.pipe(v.array(bytesField(1, MAX_STATEMENT)), v.minLength(1), v.maxLength(MAX_STATEMENTS)),
 });
 
@@ -52,6 +55,7 @@ export function keysOf(body: KeysBody): NodeKeys {
     noisePrivate: body.noise,
     nextSeed: body.next ?? undefined,
     ...(body.nextFile === undefined ? {} : { nextFile: body.nextFile }),
+    ...(body.nextNetwork === undefined ? {} : { nextNetwork: body.nextNetwork }),
     statements: body.statements,
   };
 }
@@ -63,6 +67,7 @@ export function keysBody(keys: NodeKeys) {
     noise: keys.noisePrivate,
     next: keys.nextSeed ?? null,
     ...(keys.nextFile === undefined ? {} : { nextFile: keys.nextFile }),
+    ...(keys.nextNetwork === undefined ? {} : { nextNetwork: keys.nextNetwork }),
     statements: keys.statements,
   };
 }

@@ -90,7 +90,7 @@ function keysOf(made: NewKeys, nextSeed: Uint8Array | undefined, nextFile: strin
     signingSeed: made.signing.privateKey,
     noisePrivate: made.noise.privateKey,
     nextSeed,
-    ...(nextFile === undefined ? {} : { nextFile }),
+    ...(nextFile === undefined ? {} : { nextFile, nextNetwork: made.nodeId }),
     statements: [made.statement],
   };
 }

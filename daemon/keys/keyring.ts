@@ -78,6 +78,20 @@ export class Keyring {
     return this.keys.nextSeed === undefined ? this.keys.nextFile : undefined;
   }
 
+  /** Would a restore from the file of the next key come back to another network: one that this node has left since? */
+  isNextFileOfAnother(network: NodeId): boolean {
+    const { nextNetwork } = this.keys;
+    return this.nextFile !== undefined && nextNetwork !== undefined && !equal(nextNetwork, network);
+  }
+
+  /** The file of the next key was written anew, and names that network. @throws WarrenError `disk` */
+  noteNextFile(network: NodeId): void {
+    if (!this.isNextFileOfAnother(network)) return;
+    const keys = { ...this.keys, nextNetwork: network.slice() };
+    this.options.save(keys);
+    this.keys = keys;
+  }
+
   get isNextHere(): boolean {
     return this.keys.nextSeed !== undefined;
   }
@@ -136,9 +150,10 @@ export class Keyring {
   /**
    * Takes the new keys into use: first on the disk, then in memory.
    * @param nextFile where the key lies that `made` commits to; left out: in this home
+   * @param nextNetwork the network that this file names
    * @throws WarrenError `disk`; nothing has changed then
    */
-  commit(made: NewKeys, nextFile?: string): void {
+  commit(made: NewKeys, nextFile?: string, nextNetwork?: NodeId): void {
     const before = this.keys;
     const keys: NodeKeys = {
       nodeId: before.nodeId,
@@ -146,6 +161,7 @@ export class Keyring {
       noisePrivate: made.noise.privateKey.slice(),
       nextSeed: nextFile === undefined ? made.next.slice() : undefined,
       nextFile,
+      nextNetwork: nextNetwork?.slice(),
       statements: [...before.statements, made.statement],
     };
     this.options.save(keys);

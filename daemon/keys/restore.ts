@@ -145,7 +145,7 @@ export function restoreFromNextKey(
   const network = { networkId: key.networkId, secrets: key.secrets, invites: new InviteBook().exportState() };
   const config = configFor(key.name, key.addresses);
   const time = options.clock.now();
-  const keys = { ...made.keys, nextFile: file };
+  const keys = { ...made.keys, nextFile: file, nextNetwork: key.networkId };
   beginRestore(
     paths,
     { time, isProtected: false, keys, network, items: made.items, memory: EMPTY_MEMORY, config },

@@ -78,13 +78,13 @@ export class Rotations {
   }
 
   private async run(request: RotationRequest): Promise<Rotated> {
-    const { keyring, authority } = this.options;
+    const { keyring, authority, trust } = this.options;
     const { reason, nextFile } = request;
     this.refuseForked();
     const next = await this.openNext(request);
     const made = keyring.make({ reason, time: authority.rotationTime(), ...(next !== undefined && { next }) });
     if (nextFile !== undefined) await this.prepare(request, nextFile, made);
-    keyring.commit(made, nextFile);
+    keyring.commit(made, nextFile, nextFile === undefined ? undefined : trust().networkId);
     wipe(made.signing.privateKey, made.noise.privateKey, made.next);
     if (nextFile !== undefined) this.replace(nextFile);
     return this.tell(request, made);

@@ -1,7 +1,7 @@
 /** A lost host comes back on another one: from a backup with its keys, from its next-key file with new ones. */
 import * as fs from 'node:fs';
 import { join } from 'node:path';
-import type { KeyLogReply, Status } from '../../protocol/admin/contract.js';
+import type { DoctorCheck, DoctorReply, KeyLogReply, KeysReply, Status } from '../../protocol/admin/contract.js';
 import { fingerprint } from '../daemon/home/made-home.js';
 import { connected, Lab, until, type Host, type Run } from '../helpers/hosts.js';
 import { echo, exchange, startService } from '../helpers/traffic.js';
@@ -130,6 +130,36 @@ test(
     );
     await until('a follows', async () => (await a.status()).peers.some(p => p.name === 'host-d' && p.seq === 1));
     await d.ok(['down']);
+  },
+  { deadline },
+);
+
+test(
+  'a next-key file of before a join: it leads back to the old network, which is said, until it is written anew',
+  async () => {
+    const e = lab.host('host-e');
+    const file = join(lab.folder, 'e.next');
+    await e.up(['--next-key', file, '--next-passphrase-file', pass]);
+    const nextKey = async (): Promise<readonly [string, DoctorCheck]> => {
+      const { checks } = await e.json<DoctorReply>(['doctor']);
+      return [(await e.json<KeysReply>(['keys', 'show'])).nextKey, checks.find(({ name }) => name === 'next key')!];
+    };
+    const [before, fresh] = await nextKey();
+    assert.equal([before, fresh.state], [`in ${file}`, 'ok']);
+    await e.ok(['join', await a.ok(['invite'])]);
+    await connected(e, a.name, 60_000);
+    const [stale, warning] = await nextKey();
+    assert.match(stale, /names a network that this node has left; write it anew: warren keys rotate --next-key /);
+    assert.is(warning.state, 'warning');
+    assert.match(warning.message, /a restore from it leads back there/);
+    assert.is(warning.hint, `write it anew: warren keys rotate --next-key ${file}`);
+    await e.ok(['keys', 'rotate', '--next-key', file, '--passphrase-file', pass]);
+    const [after, good] = await nextKey();
+    assert.equal([after, good.state], [`in ${file}`, 'ok']);
+    await e.kill();
+    await e.ok(['up', '--detach']);
+    assert.equal((await nextKey())[0], `in ${file}`, 'after a start too');
+    await e.ok(['down']);
   },
   { deadline },
 );
