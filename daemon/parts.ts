@@ -137,14 +137,17 @@ export function assemble(given: Ingredients): Parts {
     keyring: given.keyring,
     ...(rekeyBytes < MAX_REKEY_BYTES && { rekeyBytes }),
     wantedName: () => config.node.name ?? nameFor(hostname()),
-    onItem: (item, from) => {
-      peers.spread(item, from);
+    onItem: (item, from, about) => {
+      peers.spread(item, from, about);
       judgeSoon(judging, item);
     },
     onAlarm,
     onForked: logAlarm,
     onSecret: (secret, from) => peers.tellSecret(secret, from),
-    onReplaced: publish,
+    onReplaced: () => {
+      peers.moveNetwork();
+      publish();
+    },
   });
   const peers: Peers = new Peers({
     network,

@@ -7,6 +7,7 @@ import { ITEM_KINDS, NEWS_SECRET, kindOf, type TrustItem } from '../../protocol/
 import { errorFields } from '../observe/log.js';
 import type { Network } from './network.js';
 import type { Peer } from './peer.js';
+import { RecordPace } from './record-pace.js';
 
 interface Told {
   readonly item: TrustItem;
@@ -16,12 +17,15 @@ interface Told {
 export class Gossip {
   /** what is told at the end of this turn */
   private turn: Told[] = [];
+  private readonly records: RecordPace;
 
   constructor(
     private readonly network: Network,
     private readonly peers: ReadonlyMap<NodeIdText, Peer>,
-    private readonly timers: Pick<Timers, 'soon'>,
-  ) {}
+    private readonly timers: Pick<Timers, 'soon' | 'monotonic' | 'after'>,
+  ) {
+    this.records = new RecordPace(timers, (item, from) => this.spreadSoon(item, from));
+  }
 
   /** A peer tells something. */
   take(from: NodeId, kind: number, body: Uint8Array): void {
@@ -38,8 +42,22 @@ export class Gossip {
     if (secret !== undefined && secret.epoch > 0) this.send(nodeIdText(peer), NEWS_SECRET, encodeSecret(secret));
   }
 
-  /** Hands an item to every peer but the one that it came from, at the end of this turn. */
-  spread(item: TrustItem, from: NodeId | undefined): void {
+  /**
+   * Hands an item to every peer but the one that it came from, at the end of this turn; a record whose node makes them too
+   * often, later.
+   * @param about the node that it is about
+   */
+  spread(item: TrustItem, from: NodeId | undefined, about: NodeId | undefined): void {
+    if (item.kind === 'registry' && about !== undefined) this.records.pass(about, item, from);
+    else this.spreadSoon(item, from);
+  }
+
+  /** This home belongs to another network now, or its daemon ends: what is held is told no more. */
+  clear(): void {
+    this.records.clear();
+  }
+
+  private spreadSoon(item: TrustItem, from: NodeId | undefined): void {
     if (this.turn.push({ item, from }) === 1) this.timers.soon(() => this.spreadTurn());
   }
 

@@ -46,8 +46,8 @@ export interface NetworkOptions {
   readonly wantedName: () => string;
   /** what this node sends on a link is rekeyed after so many bytes; default: what the protocol sets */
   readonly rekeyBytes?: number;
-  /** an item was taken in; `from`: the peer that told it */
-  readonly onItem: (item: TrustItem, from: NodeId | undefined) => void;
+  /** an item was taken in; `from`: the peer that told it; `about`: the node that it is about */
+  readonly onItem: (item: TrustItem, from: NodeId | undefined, about: NodeId | undefined) => void;
   readonly onAlarm: (sentence: string, node?: string) => void;
   /** an alarm that stands until an admin settles it: the trust store tells whether it still does, see fork-words.ts */
   readonly onForked: (sentence: string, node?: string) => void;
@@ -280,11 +280,11 @@ export class Network {
       primitives,
       clock: timers,
       networkId,
-      onChange: (item, isKept) => {
+      onChange: (item, isKept, about) => {
         if (store !== this.store) return;
         if (isKept) this.keepSoon(item);
-        this.recent.add(item, this.source);
-        this.options.onItem(item, this.source);
+        this.recent.add(item, this.source, item.kind === 'registry' ? about : undefined);
+        this.options.onItem(item, this.source, about);
       },
       onAlarm: (sentence, node) => this.options.onForked(sentence, node && this.nameOf(node)),
     });

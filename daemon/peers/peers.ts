@@ -375,9 +375,14 @@ export class Peers {
 
   // 3. What one tells goes to the others.
 
-  /** Hands an item to every peer but the one that it came from. */
-  spread(item: TrustItem, from: NodeId | undefined): void {
-    this.gossip.spread(item, from);
+  /** Hands an item to every peer but the one that it came from. @param about the node that it is about */
+  spread(item: TrustItem, from: NodeId | undefined, about?: NodeId): void {
+    this.gossip.spread(item, from, about);
+  }
+
+  /** This home belongs to another network now: what was still to be told of the old one is not. */
+  moveNetwork(): void {
+    this.gossip.clear();
   }
 
   /** Hands a network secret to every peer but the one that it came from. */
@@ -420,6 +425,7 @@ export class Peers {
   stop(code: Code): void {
     this.stopped = true;
     this.strays.stop();
+    this.gossip.clear();
     for (const peer of this.peers.values()) {
       peer.keeper.stop();
       peer.slot.close(code);

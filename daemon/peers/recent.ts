@@ -4,7 +4,7 @@
  */
 import { equal } from '../../protocol/bytes.js';
 import type { Clock } from '../../protocol/clock.js';
-import type { NodeId } from '../../protocol/identity/node-id.js';
+import { nodeIdText, type NodeId } from '../../protocol/identity/node-id.js';
 import type { TrustItem } from '../../protocol/identity/trust-item.js';
 
 /** Items that a peer may have missed while its link was being made: those of so long ago, ms. */
@@ -20,15 +20,20 @@ interface Recent {
 }
 
 export class RecentItems {
-  /** in the order of their coming */
-  private items: Recent[] = [];
+  /** in the order of their coming, by what replaces them */
+  private readonly items = new Map<string | symbol, Recent>();
   private bytes = 0;
 
   constructor(private readonly clock: Pick<Clock, 'monotonic'>) {}
 
-  /** @param from the peer that told it */
-  add(item: TrustItem, from: NodeId | undefined): void {
-    this.items.push({ item, from, at: this.clock.monotonic() });
+  /**
+   * @param from the peer that told it
+   * @param recordOf the node whose registry record it is: the one before is worth nothing any more
+   */
+  add(item: TrustItem, from: NodeId | undefined, recordOf?: NodeId): void {
+    const key = recordOf === undefined ? Symbol() : nodeIdText(recordOf);
+    this.forget(key);
+    this.items.set(key, { item, from, at: this.clock.monotonic() });
     this.bytes += item.bytes.length;
     this.forgetOld();
   }
@@ -36,22 +41,26 @@ export class RecentItems {
   /** Those that did not come from `peer` itself. */
   for(peer: NodeId): readonly TrustItem[] {
     this.forgetOld();
-    return this.items.filter(({ from }) => from === undefined || !equal(from, peer)).map(({ item }) => item);
+    return [...this.items.values()]
+      .filter(({ from }) => from === undefined || !equal(from, peer))
+      .map(({ item }) => item);
   }
 
   clear(): void {
-    this.items = [];
+    this.items.clear();
     this.bytes = 0;
   }
 
   private forgetOld(): void {
     const since = this.clock.monotonic() - RECENT_MS;
-    let gone = 0;
-    for (const { item, at } of this.items) {
+    for (const [key, { at }] of this.items) {
       if (at >= since && this.bytes <= MAX_RECENT_BYTES) break;
-      this.bytes -= item.bytes.length;
-      gone++;
+      this.forget(key);
     }
-    if (gone > 0) this.items.splice(0, gone);
+  }
+
+  private forget(key: string | symbol): void {
+    this.bytes -= this.items.get(key)?.item.bytes.length ?? 0;
+    this.items.delete(key);
   }
 }

@@ -56,8 +56,9 @@ export interface TrustStoreOptions {
   /**
    * Told each item that was taken in, once the store has it, for keeping and passing on. Must not throw.
    * @param isKept false: it is not among `items()`, being of a key log that nobody vouches for
+   * @param about the node that it is about; undefined: the network as a whole
    */
-  readonly onChange?: (item: TrustItem, isKept: boolean) => void;
+  readonly onChange?: (item: TrustItem, isKept: boolean, about: NodeId | undefined) => void;
   /** Told the alarms of items that had waited; those of items just added are in the results. Must not throw. */
   readonly onAlarm?: (sentence: string, node: NodeId | undefined) => void;
 }
@@ -175,7 +176,8 @@ export class TrustStore extends TrustView {
     if (result.status === 'added' || instead) {
       const { kind } = instead ?? item;
       const isOfLog = kind === 'statement' || kind === 'fork';
-      this.options.onChange?.(instead ?? item, !isOfLog || this.parts.logs.isMember(nodeIdText(result.node!)));
+      const isKept = !isOfLog || this.parts.logs.isMember(nodeIdText(result.node!));
+      this.options.onChange?.(instead ?? item, isKept, result.node);
       if (result.node) this.learned.add(nodeIdText(result.node));
       if (kind === 'role' || kind === 'revocation' || kind === 'settlement' || kind === 'fork')
         this.rolesChanged = true;

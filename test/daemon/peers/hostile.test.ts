@@ -2,9 +2,11 @@
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join as joinPath } from 'node:path';
+import { equal } from '../../../protocol/bytes.js';
 import { WarrenError } from '../../../protocol/errors.js';
 import { issueRecord, issueRevocation, type TrustItem } from '../../../protocol/identity/index.js';
 import { createInception } from '../../../protocol/identity/statement.js';
+import { ITEM_KINDS } from '../../../protocol/identity/trust-item.js';
 import { nodeIdText } from '../../../protocol/identity/node-id.js';
 import { DEFAULT_LIMITS } from '../../../protocol/limits.js';
 import { listenPrivate } from '../../../daemon/home/socket.js';
@@ -200,6 +202,27 @@ test('a member that changes its record all the time costs one write in a while',
   assert.is(a.written, before);
   a.network.close();
   assert.is(a.written, before + 1, 'what waits is written at the end');
+});
+
+test('records without end are not handed on without end, and the last one is', async () => {
+  const { a, b } = await pair();
+  const told: Uint8Array[] = [];
+  a.peers.all()[0]!.slot.news = (kind, body) => void (kind === ITEM_KINDS.registry && told.push(body));
+  const version = Date.now() + 1000;
+  const records = Array.from({ length: 200 }, (_, i) =>
+    issueRecord(a.network.networkId, signerOf(b), {
+      version: version + i,
+      services: [],
+      addresses: [`127.0.0.1:${i + 1}`],
+    }),
+  );
+  for (const record of records) {
+    a.network.learn([record], undefined);
+    await new Promise(resolve => setImmediate(resolve));
+  }
+  const last = records.at(-1)!.bytes;
+  await until('the last one is told', () => told.some(bytes => equal(bytes, last)));
+  assert.ok(told.length < 100, `${told.length} of 200 were told`);
 });
 
 test('what was taken in lately is bounded in bytes and in time', () => {

@@ -116,14 +116,14 @@ export class MemoryNode {
       files: new StateFiles(paths),
       keyring: this.keyring,
       wantedName: () => host.name,
-      onItem: (item, from) => {
-        this.peers.spread(item, from);
+      onItem: (item, from, about) => {
+        this.peers.spread(item, from, about);
         judgeSoon(this.judging, item);
       },
       onAlarm,
       onForked: onAlarm,
       onSecret: (secret, from) => this.peers.tellSecret(secret, from),
-      onReplaced: () => undefined,
+      onReplaced: () => this.peers.moveNetwork(),
     });
     this.peers = new Peers({
       network: this.network,
