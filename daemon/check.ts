@@ -81,14 +81,16 @@ function freeBytes(folder: string): number {
   return bavail * bsize;
 }
 
-/** The median of what peers' clocks said at their handshakes, against ours at that moment. */
-function peerOffset({ peers }: Parts): { peerOffsetMs?: number } {
+/** The median of what peers' clocks said at their handshakes, against ours at that moment; or of those turned away. */
+function peerOffset({ peers, network }: Parts): { peerOffsetMs?: number; refusedOffsetMs?: number } {
   const offsets = peers
     .all()
     .flatMap(peer => [...peer.links].map(({ link, since }) => link.established.peer.clockMs - since))
     .sort((a, b) => a - b);
   const median = offsets[Math.floor(offsets.length / 2)];
-  return median === undefined ? {} : { peerOffsetMs: median };
+  if (median !== undefined) return { peerOffsetMs: median };
+  const { aheadMs } = network.clocks;
+  return aheadMs === undefined ? {} : { refusedOffsetMs: aheadMs };
 }
 
 function grantChecks({ network }: Parts): DoctorCheck[] {
@@ -190,6 +192,13 @@ export function logLengthCheck(seq: number): DoctorCheck[] {
 function nextKeyCheck({ network, keyring, autoRotation }: Parts): DoctorCheck {
   const name = 'next key';
   const file = keyring.nextFile ?? 'FILE';
+  if (keyring.isNextFileOfAnother(network.networkId))
+    return {
+      name,
+      state: 'warning',
+      message: `the next-key file ${file} names a network that this node has left: a restore from it leads back there`,
+      hint: `write it anew: warren keys rotate --next-key ${file}`,
+    };
   if (!keyring.isNextHere && autoRotation.isDue)
     return {
       name,

@@ -19,5 +19,22 @@ export interface Timers extends Clock {
   soon(callback: () => void): void;
 }
 
+const UNITS: readonly (readonly [number, string])[] = [
+  [86_400_000, 'day'],
+  [3_600_000, 'hour'],
+  [60_000, 'minute'],
+  [1000, 'second'],
+];
+
+/** A moment less than a day is a day. */
+const NEARLY = 0.01;
+
+/** A stretch of time for people, in its largest unit: `1 day`, `3 hours`. @param ms not below 0 */
+export function spanText(ms: number): string {
+  const [size, unit] = UNITS.find(([size]) => ms / size + NEARLY >= 1) ?? UNITS[UNITS.length - 1]!;
+  const n = Math.floor(ms / size + NEARLY);
+  return `${n} ${unit}${n === 1 ? '' : 's'}`;
+}
+
 /** Cryptographic randomness: n fresh bytes. */
 export type Random = (n: number) => Uint8Array;

@@ -4,6 +4,7 @@
  */
 import type { DoctorCheck } from '../../protocol/admin/contract.js';
 import { maxSocketPath } from '../../protocol/admin/home.js';
+import { spanText } from '../../protocol/clock.js';
 import type { ProxyInput } from './proxy-input.js';
 
 export interface DoctorInput {
@@ -33,6 +34,8 @@ export interface ClockInput {
   readonly notBefore?: number;
   /** median of what connected peers say minus ours, ms; undefined without peers */
   readonly peerOffsetMs?: number;
+  /** the same of hosts of this network that dialed and were turned away for it */
+  readonly refusedOffsetMs?: number;
 }
 
 export interface PortInput {
@@ -119,7 +122,7 @@ function socketCheck({ socketPath, platform }: DoctorInput): DoctorCheck {
   );
 }
 
-function clockCheck({ now, notBefore, peerOffsetMs }: ClockInput): DoctorCheck {
+function clockCheck({ now, notBefore, peerOffsetMs, refusedOffsetMs }: ClockInput): DoctorCheck {
   const hint = 'set the clock, best by NTP: handshakes and grants depend on it';
   const told = new Date(Math.min(Math.max(now, 0), 8.64e15)).toISOString();
   if (now < EARLIEST || now > LATEST) return check('clock', 'problem', `the clock says ${told}`, hint);
@@ -127,13 +130,17 @@ function clockCheck({ now, notBefore, peerOffsetMs }: ClockInput): DoctorCheck {
     return check(
       'clock',
       'problem',
-      `the clock says ${told}, but files of the home are from ${inWords(notBefore - now)} later`,
+      `the clock says ${told}, but files of the home are from ${spanText(notBefore - now)} later`,
       hint,
     );
   }
-  const off = Math.abs(peerOffsetMs ?? 0);
-  const side = (peerOffsetMs ?? 0) > 0 ? 'behind' : 'ahead of';
-  const message = `the clock is ${inWords(off)} ${side} that of the peers`;
+  // Whoever is connected has a clock that agrees well enough: then it is the others that are wrong.
+  const offset = peerOffsetMs ?? refusedOffsetMs ?? 0;
+  const off = Math.abs(offset);
+  const side = offset > 0 ? 'behind' : 'ahead of';
+  const whose =
+    peerOffsetMs === undefined ? 'those of hosts of this network, which are turned away' : 'that of the peers';
+  const message = `the clock is ${spanText(off)} ${side} ${whose}`;
   if (off > CLOCK_PROBLEM_MS) return check('clock', 'problem', message, hint);
   if (off > CLOCK_WARNING_MS) return check('clock', 'warning', message, hint);
   return check(
@@ -141,18 +148,6 @@ function clockCheck({ now, notBefore, peerOffsetMs }: ClockInput): DoctorCheck {
     'ok',
     peerOffsetMs === undefined ? `the clock says ${told}` : 'the clock agrees with the peers',
   );
-}
-
-function inWords(ms: number): string {
-  const units: readonly (readonly [number, string])[] = [
-    [86_400_000, 'day'],
-    [3_600_000, 'hour'],
-    [60_000, 'minute'],
-    [1000, 'second'],
-  ];
-  const [size, word] = units.find(([unit]) => ms >= unit) ?? [1000, 'second'];
-  const n = Math.floor(ms / size);
-  return `${n} ${word}${n === 1 ? '' : 's'}`;
 }
 
 function diskCheck({ freeBytes }: DoctorInput): readonly DoctorCheck[] {

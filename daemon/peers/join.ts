@@ -15,6 +15,7 @@ import type { Log } from '../observe/log.js';
 import { dial, type ProxyChooser } from '../transport/dial.js';
 import type { DialTls } from '../transport/tls.js';
 import type { Network } from './network.js';
+import { isoTime } from './peer-info.js';
 import type { Peers } from './peers.js';
 
 export interface JoinOptions {
@@ -46,7 +47,9 @@ export async function join(token: string, options: JoinOptions): Promise<Omit<Jo
     };
   // The inviter's clock judges; this one only spares a dial when there can be no doubt.
   if (timers.now() > invite.expires + CLOCK_TOLERANCE_MS)
-    throw new WarrenError('token', 'The invite has expired.', { hint: 'Ask for a new one: warren invite' });
+    throw new WarrenError('token', 'The invite has expired.', {
+      hint: `Ask for a new one: warren invite; or set the clock of this host, which says ${isoTime(timers.now())}.`,
+    });
   await dialInviter(invite, options);
   return { networkId: nodeIdText(network.networkId), name: network.name, inviter: network.nameOf(invite.inviter) };
 }
@@ -108,11 +111,14 @@ async function dialInviter(invite: Invite, options: JoinOptions): Promise<void> 
 
 function notReached(invite: Invite, last: unknown): WarrenError {
   const reason = last instanceof Error ? last.message : 'no address worked';
+  const clock = last instanceof WarrenError && last.wire === 'clock-skew' ? last.hint : undefined;
   return new WarrenError(
     'unreachable',
     `The inviting daemon was not reached at ${invite.addresses.join(', ')}: ${reason}`,
     {
-      hint: 'Check that it runs and that this host reaches that address; the inviter can tell others with --advertise ADDR.',
+      hint:
+        clock ??
+        'Check that it runs and that this host reaches that address; the inviter can tell others with --advertise ADDR.',
       cause: last,
     },
   );

@@ -24,6 +24,7 @@ import { limitRepeats } from '../observe/repeats.js';
 import { Authority } from './authority.js';
 import { Batched } from './batched.js';
 import type { AdmissionNeeds } from './bring-up.js';
+import { ClockWitnesses } from './clock-witness.js';
 import { PskRing, type HeldSecret } from './psk-ring.js';
 import { RecentItems } from './recent.js';
 
@@ -70,6 +71,8 @@ export class Network {
   private secrets: SecretRecord[] = [];
   /** What this node signs. */
   readonly authority: Authority;
+  /** Hosts that were turned away for their clock. */
+  readonly clocks: ClockWitnesses;
   private readonly ring: PskRing;
   private readonly saving: Batched;
   private readonly recent: RecentItems;
@@ -83,6 +86,7 @@ export class Network {
   constructor(private readonly options: NetworkOptions) {
     this.nodeId = options.keyring.nodeId;
     this.ring = new PskRing(options.primitives);
+    this.clocks = new ClockWitnesses(options.timers);
     this.repeats = limitRepeats(options.log, options.timers);
     this.recent = new RecentItems(options.timers);
     this.saving = new Batched(options.timers, () => this.trySave());
@@ -166,6 +170,7 @@ export class Network {
       identity: () => this.identity(store()),
       digest: () => store().digest(),
       log: ({ level, sentence }) => this.repeats[level]('handshake', {}, sentence),
+      onClockSkew: aheadMs => this.clocks.note(aheadMs),
     };
   }
 

@@ -137,7 +137,17 @@ async function overWebSocket(options: DialOptions, address: Address, connect: Co
   if (outcome.kind === 'established') return newLink(options, transport, outcome);
   socket.destroy();
   if (outcome.kind === 'drop') throw dropError(outcome);
+  if (outcome.kind === 'closed' && !outcome.heard) throw notHeard(scope.name);
   throw new WarrenError('unreachable', `${scope.name} ended the handshake: ${outcome.why}.`);
+}
+
+/** It knew the secret, and did not take message 1. It never says why, since that may have been a replay. */
+function notHeard(name: string): WarrenError {
+  const what = `${name} ended the handshake at the first message`;
+  return new WarrenError('unreachable', `${what}: the clocks of the two hosts are probably more than an hour apart.`, {
+    hint: 'Compare them (date -u), and set the wrong one, best by NTP; `warren doctor` on the other host tells.',
+    wire: 'clock-skew',
+  });
 }
 
 function handshake(transport: Transport, socket: Socket, initiator: Initiator, scope: Scope): Promise<Outcome> {

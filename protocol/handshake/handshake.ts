@@ -23,7 +23,7 @@ import { EMPTY, concat, equal } from '../bytes.js';
 import type { AeadName } from '../crypto/primitives.js';
 import { WarrenError } from '../errors.js';
 import { shortId, type NodeId } from '../identity/node-id.js';
-import { Drop, Machine } from './machine.js';
+import { Drop, Machine, aheadText } from './machine.js';
 import { decodeTime, encodeTime, isTimely } from './payload.js';
 import { SPOKEN, decodeVersionReply, encodePreface, rangeText, type Recognition } from './preface.js';
 import type { ReplayGuard } from './replay.js';
@@ -178,8 +178,8 @@ export class Responder extends Machine {
     const time = decodeTime(this.noise.readMessage(message));
     const now = this.ctx.clock.now();
     if (!isTimely(time, now)) {
-      const minutes = Math.round((time - now) / 60_000);
-      throw new Drop(`message 1 is stamped ${minutes} min from the own clock`, 'clock-skew');
+      this.ctx.onClockSkew?.(time - now);
+      throw new Drop(`its clock is ${aheadText(time - now)} that of this host`, 'clock-skew');
     }
     if (!this.replay.freshEphemeral(this.noise.remoteEphemeral!)) throw new Drop('message 1 was seen before');
     this.localDigest = this.ctx.digest().slice();

@@ -1,5 +1,6 @@
 /** What both handshake machines share: gathering bytes, ending, and judging what the other side says of itself. */
 import { equal } from '../bytes.js';
+import { spanText } from '../clock.js';
 import type { Code } from '../codes.js';
 import type { AeadName } from '../crypto/primitives.js';
 import { WarrenError, type ErrorCode } from '../errors.js';
@@ -183,8 +184,7 @@ export abstract class Machine {
   private judgeClock(peer: PeerPayload): void {
     const ahead = peer.clockMs - this.ctx.clock.now();
     if (Math.abs(ahead) <= CLOCK_WARN_MS) return;
-    const minutes = Math.round(Math.abs(ahead) / 60_000);
-    const sentence = `the clock of node ${shortId(peer.nodeId)} is ${minutes} min ${ahead > 0 ? 'ahead' : 'behind'}`;
+    const sentence = `the clock of node ${shortId(peer.nodeId)} is ${aheadText(ahead)} that of this host`;
     this.ctx.log({ level: 'warn', sentence });
   }
 
@@ -218,6 +218,11 @@ export abstract class Machine {
       ...(this.ctx.rekeyBytes !== undefined && { localRekeyBytes: this.ctx.rekeyBytes }),
     };
   }
+}
+
+/** How far a clock is from another one, for people: `2 hours behind`, to be followed by whose. */
+export function aheadText(ms: number): string {
+  return `${spanText(Math.abs(ms))} ${ms > 0 ? 'ahead of' : 'behind'}`;
 }
 
 const DROP_ERRORS: Partial<Record<Code, ErrorCode>> = {

@@ -61,6 +61,8 @@ export interface HandshakeContext {
   /** 32 bytes: digest of what the trust store holds; equal digests skip the catch-up */
   digest(): Uint8Array;
   log(event: HandshakeEvent): void;
+  /** Somebody with a proof was turned away since its clock is so far ahead of the own one (below 0: behind), ms. */
+  onClockSkew?(aheadMs: number): void;
   /** What this node sends is rekeyed after so many bytes, MIN_REKEY_BYTES … MAX_REKEY_BYTES; default: the latter. */
   readonly rekeyBytes?: number;
   /** default: SPOKEN (preface.ts) */

@@ -269,8 +269,8 @@ test('a clock that is off within the window is worth a line in the log', () => {
   const a = makeNode('a', new VirtualTime(1_800_000_000_000 + CLOCK_WARN_MS + 60_000));
   const b = makeNode('b', new VirtualTime(1_800_000_000_000));
   shake(a, b);
-  assert.match(a.ctx.events[0]!.sentence, '6 min behind');
-  assert.match(b.ctx.events[0]!.sentence, '6 min ahead');
+  assert.match(a.ctx.events[0]!.sentence, '6 minutes behind that of this host');
+  assert.match(b.ctx.events[0]!.sentence, '6 minutes ahead of that of this host');
 });
 
 // ── wrong ends ─────────────────────────────────────────────────────────────────────────────────────────────────────
