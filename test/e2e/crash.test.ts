@@ -14,7 +14,6 @@ import { echo, exchange, startService } from '../helpers/traffic.js';
 
 const test = suite('kill -9 while keys change');
 const lab = new Lab();
-const killing = new Killing(lab.folder);
 const isSmall = full(true, false);
 /** The founder, whose daemon can be killed, and a member that sees it all. */
 let a: Host;
@@ -25,11 +24,20 @@ test.before(async () => {
   pass = join(lab.folder, 'pass');
   fs.writeFileSync(pass, 'in a safe\n', { mode: 0o600 });
   [a, b] = [lab.host('host-a'), lab.host('host-b')];
-  await a.up([], killing.env);
+  await a.up([], killing(a).env);
   await b.up(['--join', await a.ok(['invite'])]);
   await expose(a);
 });
 test.after(() => lab.close());
+
+/** One for each host, so that no other one dies, or is counted. */
+const killings = new Map<Host, Killing>();
+
+function killing(host: Host): Killing {
+  const its = killings.get(host) ?? new Killing(join(lab.folder, `kill-${host.name}`));
+  killings.set(host, its);
+  return its;
+}
 
 /** A host's service, as b reaches it. */
 const doors = new Map<Host, string>();
@@ -51,13 +59,13 @@ let members = 0;
 /** A member with a service, whose daemon can be killed. */
 async function member(flags: readonly string[] = []): Promise<Host> {
   const host = lab.host(`host-${++members}`);
-  await host.up(['--join', await a.ok(['invite']), ...flags], killing.env);
+  await host.up(['--join', await a.ok(['invite']), ...flags], killing(host).env);
   await expose(host);
   return host;
 }
 
 const up = (host: Host, ...flags: readonly string[]): Promise<string> =>
-  host.ok(['up', '--detach', ...flags], { deadline: 60_000, env: killing.env });
+  host.ok(['up', '--detach', ...flags], { deadline: 60_000, env: killing(host).env });
 
 interface Known {
   readonly id: string;
@@ -115,10 +123,10 @@ function killedIn(name: string, story: Story): void {
   const one = async (point: Point | undefined): Promise<readonly string[]> => {
     const host = await story.begin();
     const before = known.get(host)?.seq;
-    killing.arm(point ?? { at: Infinity, half: false });
+    killing(host).arm(point ?? { at: Infinity, half: false });
     const { status, stderr } = await story.work(host);
-    await killing.quiet();
-    const { changes, killed } = killing.disarm();
+    await killing(host).quiet();
+    const { changes, killed } = killing(host).disarm();
     if (!killed) assert.is(status, 0, stderr);
     try {
       await gone(host);
@@ -160,7 +168,7 @@ async function goesOn(host: Host, ...flags: readonly string[]): Promise<void> {
 }
 
 const restore = (host: Host, file: string): Promise<Run> =>
-  host.warren(['keys', 'restore', file, '--passphrase-file', pass], { deadline: 60_000, env: killing.env });
+  host.warren(['keys', 'restore', file, '--passphrase-file', pass], { deadline: 60_000, env: killing(host).env });
 
 /** Its home is lost, and its daemon with it. */
 async function lose(host: Host): Promise<void> {
@@ -288,7 +296,8 @@ killedIn('a home that gets a passphrase', {
     fs.cpSync(`${host.home}.open`, host.home, { recursive: true });
     return host;
   },
-  work: host => host.warren(['up', '--detach', '--passphrase-file', pass], { deadline: 60_000, env: killing.env }),
+  work: host =>
+    host.warren(['up', '--detach', '--passphrase-file', pass], { deadline: 60_000, env: killing(host).env }),
   async recover(host) {
     await up(host, '--passphrase-file', pass);
     for (const name of ['node.json', 'network.json'])

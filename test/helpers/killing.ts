@@ -15,11 +15,8 @@ export interface Point {
 }
 
 export class Killing {
-  private readonly control: string;
-
-  constructor(folder: string) {
-    this.control = join(folder, 'kill');
-  }
+  /** @param control file that tells the process when, made when it is needed */
+  constructor(private readonly control: string) {}
 
   /** For `warren up` and `warren keys restore`: what they start can be killed. */
   get env(): NodeJS.ProcessEnv {
