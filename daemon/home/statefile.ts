@@ -20,8 +20,9 @@ import type { HomePaths } from './paths.js';
 import type { Seal } from './sealed.js';
 import { readSecretFile } from './secret-file.js';
 
-export const MAX_STATE_FILE = 64 * 1024 * 1024;
-const MAX_ITEMS = 200_000;
+/** More than all that a trust store keeps, in base64url: what was written can be read again. */
+export const MAX_STATE_FILE = 128 * 1024 * 1024;
+export const MAX_ITEMS = 200_000;
 /** Longer than any kind of item may be. */
 const MAX_ITEM = 64 * 1024;
 const MAX_SECRETS = 64;

@@ -15,6 +15,7 @@ import { nodeIdText, type NodeId } from '../../../protocol/identity/node-id.js';
 import { createInception } from '../../../protocol/identity/statement.js';
 import { limitsWith } from '../../../protocol/limits.js';
 import { ProcessBudget, type Session, type Stream, type StreamHandler } from '../../../protocol/session/index.js';
+import { nodeFileOps, type FileOps } from '../../../daemon/home/atomic.js';
 import { openHome } from '../../../daemon/home/home.js';
 import { loadKeys, saveKeys, type NodeKeys } from '../../../daemon/home/keyfile.js';
 import { StateFiles } from '../../../daemon/home/statefile.js';
@@ -39,6 +40,8 @@ import { memoryLog, type Line } from '../transport/loopback.js';
 import type { MemoryHost } from './memory-net.js';
 
 export const PORT = 7667;
+/** Nobody cuts the power while virtual time runs. */
+const UNSYNCED: FileOps = { ...nodeFileOps, sync: () => undefined, syncDir: () => undefined };
 /** As dial.ts has it, ms. */
 const DIAL_MS = 10_000;
 
@@ -106,14 +109,14 @@ export class MemoryNode {
       primitives: this.primitives,
       timers,
       keys: loadKeys(paths.nodeKeys) ?? this.newKeys(paths.nodeKeys),
-      save: keys => saveKeys(paths.nodeKeys, keys),
+      save: keys => saveKeys(paths.nodeKeys, keys, UNSYNCED),
     });
     this.network = new Network({
       primitives: this.primitives,
       timers,
       random,
       log,
-      files: new StateFiles(paths),
+      files: new StateFiles(paths, UNSYNCED),
       keyring: this.keyring,
       wantedName: () => host.name,
       onItem: (item, from, about) => {
@@ -181,7 +184,7 @@ export class MemoryNode {
       nextSeed: made.next,
       statements: [made.statement],
     };
-    saveKeys(file, keys);
+    saveKeys(file, keys, UNSYNCED);
     return keys;
   }
 

@@ -1,8 +1,11 @@
 /** What a node learns is written when it has to be, and not more often than that. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { MAX_KEPT_STATEMENTS } from '../../../protocol/identity/log-book.js';
+import { MAX_SHELF_BYTES } from '../../../protocol/identity/shelves.js';
+import { MAX_ITEMS, MAX_STATE_FILE } from '../../../daemon/home/statefile.js';
 import { issueGrant, issueRevocation } from '../../../protocol/identity/issue.js';
-import { createInception, type NewKeys } from '../../../protocol/identity/statement.js';
+import { MAX_STATEMENT_BYTES, createInception, type NewKeys } from '../../../protocol/identity/statement.js';
 import type { TrustItem } from '../../../protocol/identity/trust-item.js';
 import { loadPrimitives } from '../../../protocol/crypto/load.js';
 import { toBase64url } from '../../../protocol/bytes.js';
@@ -119,6 +122,13 @@ test('a member without a key log here is affirmed like any other', async () => {
   assert.equal(notAffirmed, [elsewhere]);
   assert.is(a.network.trust.grantOf(here)?.name, 'here');
   members.stop();
+});
+
+test('all that a trust store keeps at most can be read again', () => {
+  const bytes = MAX_KEPT_STATEMENTS * MAX_STATEMENT_BYTES + Object.values(MAX_SHELF_BYTES).reduce((a, b) => a + b);
+  // An item as it stands in the file, but for its bytes.
+  const frame = JSON.stringify([{ kind: 'network-secret', bytes: '', here: true }], undefined, 4).length;
+  assert.ok((bytes * 4) / 3 + MAX_ITEMS * frame < MAX_STATE_FILE);
 });
 
 test.run();
