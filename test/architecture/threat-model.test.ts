@@ -20,12 +20,25 @@ test('every test that is named exists', () => {
 
 test('every row of a table and every kind of attacker names a test or says that it is argued', () => {
   const hasProof = (text: string): boolean => /`test\/|\*argued\*/i.test(text);
-  const rows = DOC.split('\n').filter(line => line.startsWith('| ') && !/^\| He (tries|has) \|/.test(line));
+  const rows = DOC.split('\n').filter(line => line.startsWith('| ') && !/^\| (He tries|He has|thief of) \|/.test(line));
   assert.ok(rows.length > 15);
-  for (const row of rows) assert.ok(hasProof(row.split('|')[3]!), row);
+  for (const row of rows) assert.ok(hasProof(row.split('|').at(-2)!), row);
   const attackers = DOC.slice(DOC.indexOf('## Attackers')).split('\n### ').slice(1);
   assert.ok(attackers.length > 7);
   for (const one of attackers) assert.ok(hasProof(one), one.split('\n')[0]);
+});
+
+test('each thief of keys: what he can do, until when, and how the owner recovers', () => {
+  const table = DOC.slice(DOC.indexOf('| thief of |')).split('\n\n')[0]!;
+  const thieves = table.split(/\n(?=\| \*\*)/).slice(1);
+  const whose = ['running home', 'next-key file', 'backup', 'invite', 'network secret', 'admin', 'founder', 'relay'];
+  for (const one of whose)
+    assert.ok(
+      thieves.some(rows => rows.split('|')[1]!.includes(one)),
+      one,
+    );
+  for (const rows of thieves)
+    for (const word of ['| can |', '| until', 'recovery |']) assert.ok(rows.includes(word), rows);
 });
 
 test.run();
