@@ -74,6 +74,8 @@ export class DialLoop {
   private readonly quick: RateLimit;
   private startedAt = Number.NEGATIVE_INFINITY;
   private again = false;
+  /** a link ended soon while a round was under way, which may be the round's own */
+  private hasLost = false;
   private stopped = false;
 
   constructor(private readonly options: DialLoopOptions) {
@@ -113,9 +115,9 @@ export class DialLoop {
   lost(lastedMs: number, brokeInUse = false): void {
     if (this.stopped) return;
     const isGood = lastedMs >= DIAL_STEADY_MS || (brokeInUse && this.quick.take(this.options.timers.monotonic()));
-    if (isGood) this.wake();
-    else if (this.rounds.length === 0 && !(this.next !== undefined && this.every() !== undefined))
-      this.pauseAfterFailure();
+    if (isGood) return this.wake();
+    this.hasLost = true;
+    if (this.rounds.length === 0 && !(this.next !== undefined && this.every() !== undefined)) this.pauseAfterFailure();
   }
 
   /** Everything is different now: what hangs is given up, and dialing begins anew. */
@@ -162,6 +164,7 @@ export class DialLoop {
     while (this.rounds.length >= MAX_HANGING_ROUNDS) this.rounds.shift()!.abort();
     this.startedAt = timers.monotonic();
     this.again = false;
+    this.hasLost = false;
     const round = new DialRound({
       timers,
       addresses,
@@ -187,7 +190,7 @@ export class DialLoop {
     if (!this.options.wanted()) return this.giveUp();
     if (this.next !== undefined || this.rounds.length > 0) return;
     if (this.again) this.begin();
-    else if (failure !== undefined) this.pauseAfterFailure();
+    else if (failure !== undefined || this.hasLost) this.pauseAfterFailure();
     // More than one link is wanted: the other side may be bringing one up as well.
     else this.beginIn(jittered(DIAL_PAUSE_FIRST_MS, this.options.random));
   }

@@ -146,6 +146,21 @@ test('a link that ends soon makes the pause grow; one that lasted is replaced at
   loop.stop();
 });
 
+test('links that end before their round does make the pause grow too', async () => {
+  const { time, loop, dialed, state } = scene();
+  state.addresses = ['a:1'];
+  state.answer = () => {
+    loop.lost(1);
+    return Promise.resolve();
+  };
+  loop.wake();
+  for (let i = 0; i < 600; i++) {
+    await tick();
+    time.advance(100);
+  }
+  assert.ok(dialed.length > 3 && dialed.length < 15, `${dialed.length} dials in a minute`);
+});
+
 test('without addresses, unwanted or stopped, nothing is dialed', async () => {
   const { loop, dialed, state, time } = scene();
   state.addresses = [];
