@@ -76,8 +76,12 @@ export class TrustView {
   /** A key log changed; the view depends on it if its node has signed anything. */
   protected stale(node: NodeIdText, isFork = false): void {
     this.version++;
-    const signs = this.tree.admins.has(node) || this.parts.shelves.registry.about(node).length > 0;
-    if (isFork || signs || node === nodeIdText(this.parts.founder)) this.renewLater(false);
+    const speaks = this.tree.admins.has(node) || node === nodeIdText(this.parts.founder);
+    const hasRecord = this.parts.shelves.registry.about(node).length > 0;
+    const isRoutine = this.parts.logs.get(node)?.head.reason === 'routine';
+    // That of a member concerns nothing but its own record.
+    if (isRoutine && !isFork && !speaks && !this.isStale) this.mark('registry', node);
+    else if (isFork || speaks || hasRecord) this.renewLater(false);
     // Nobody signs anew what a fork takes before it is settled.
     if (isFork) this.doubts.begin(new Map());
   }
