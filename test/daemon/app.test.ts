@@ -1,10 +1,13 @@
 /** Two daemons in this process: found, invite, join, expose, connect, and what they say of it. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { loadPrimitives } from '../../protocol/crypto/load.js';
+import { createInception } from '../../protocol/identity/statement.js';
 import type { StartRequest } from '../../protocol/admin/programs.js';
 import { build, type Bound } from '../../daemon/app.js';
 import { openHome } from '../../daemon/home/home.js';
+import { saveKeys } from '../../daemon/home/keyfile.js';
 import { silentLog, createLog, type Log } from '../../daemon/observe/log.js';
 import { exchange, startService, echo } from '../helpers/traffic.js';
 import { until } from '../helpers/hosts.js';
@@ -155,6 +158,33 @@ test('a name that the config got after the join is told as one that does not hol
   const again = await start('renamed', { name: 'other' });
   assert.is(again.status().node.name, 'renamed');
   assert.match(again.status().warnings.join(), /other.*knows it as renamed/);
+});
+
+/** A home whose keys are two hours old, of a daemon that is to rotate them every hour. */
+async function oldHome(name: string, nextFile?: string): Promise<void> {
+  const primitives = await loadPrimitives();
+  const made = createInception(primitives, { now: Date.now() - 2 * 3_600_000 });
+  const paths = openHome(join(folder, name));
+  saveKeys(paths.nodeKeys, {
+    nodeId: made.nodeId,
+    signingSeed: made.signing.privateKey,
+    noisePrivate: made.noise.privateKey,
+    ...(nextFile === undefined ? { nextSeed: made.next } : { nextSeed: undefined, nextFile }),
+    statements: [made.statement],
+  });
+  writeFileSync(paths.config, 'keys: { rotate: 1h }\n', { mode: 0o600 });
+}
+
+test('keys that have had their time are rotated by the daemon itself; with the next one in a file it reminds', async () => {
+  await oldHome('due');
+  const due = await start('due');
+  await until('it has rotated', () => due.status().node.seq === 1);
+  assert.is(due.api.keyLog().statements[1]?.reason, 'routine');
+  assert.equal(due.status().warnings, []);
+  await oldHome('reminds', join(folder, 'away.next'));
+  const reminds = await start('reminds');
+  assert.is(reminds.status().node.seq, 0);
+  assert.match(reminds.status().warnings.join(), /have had their time; rotate them with: .*--next-key \S*away\.next/);
 });
 
 test.run();
