@@ -14,7 +14,7 @@ import { echo, exchange, startService } from '../helpers/traffic.js';
 
 const test = suite('kill -9 while keys change');
 const lab = new Lab();
-const isSmall = full(true, false);
+const isSmall = full(0, 10) === 0;
 /** The founder, whose daemon can be killed, and a member that sees it all. */
 let a: Host;
 let b: Host;
@@ -134,7 +134,7 @@ function killedIn(name: string, story: Story): void {
       const { seq } = await isWhole(host);
       const added = seq - (before ?? 0);
       assert.ok(status === 0 ? added === story.adds : added === 0 || added === story.adds, `${added} more statements`);
-      await story.end(host);
+      if (!isSmall) await story.end(host);
     } catch (error) {
       const where = `${killed ? 'killed' : 'not killed'} ${point?.half === true ? 'in' : 'at'} ${changes.join(', ')}`;
       throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });

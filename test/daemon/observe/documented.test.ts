@@ -66,7 +66,7 @@ test('the unit names the restart code and needs nothing that the daemon lacks', 
   const unit = readFileSync(join(ROOT, 'docs/examples/warren.service'), 'utf8');
   assert.match(unit, /^RestartForceExitStatus=75$/m);
   assert.match(unit, /^NotifyAccess=all$/m);
-  assert.match(unit, /^ExecStart=\/usr\/bin\/node \S+\/daemon\/main\.js --home \S+$/m);
+  assert.match(unit, /^ExecStart=\/usr\/bin\/node (--\S+ )*\S+\/daemon\/main\.js --home \S+$/m);
 });
 
 test.run();
