@@ -424,6 +424,7 @@ export class Peers {
   /** Ends every session and link. */
   stop(code: Code): void {
     this.stopped = true;
+    this.doubtTimer?.cancel();
     this.strays.stop();
     this.gossip.clear();
     for (const peer of this.peers.values()) {

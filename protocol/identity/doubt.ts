@@ -29,6 +29,8 @@ export class Doubts {
   private before: ReadonlyMap<NodeIdText, Standing> = new Map();
   /** ms, monotonic */
   private since = 0;
+  /** ms, monotonic: when the first of the doubts ends */
+  private nextEnd = Infinity;
 
   constructor(private readonly clock: Pick<Clock, 'monotonic'>) {}
 
@@ -49,6 +51,22 @@ export class Doubts {
     for (const [node, standing] of this.before)
       if (isDoubtful(node, standing)) this.doubts.set(node, { ...standing, until: this.since + DOUBT_MS });
     this.before = new Map();
+    this.noteEnd();
+  }
+
+  /** @returns true when somebody's doubt has come to its end since the last time */
+  lapse(): boolean {
+    if (this.doubts.size === 0) return false;
+    const now = this.clock.monotonic();
+    if (now < this.nextEnd) return false;
+    for (const [node, { until }] of this.doubts) if (now >= until) this.doubts.delete(node);
+    this.noteEnd();
+    return true;
+  }
+
+  private noteEnd(): void {
+    this.nextEnd = Infinity;
+    for (const { until } of this.doubts.values()) this.nextEnd = Math.min(this.nextEnd, until);
   }
 
   of(node: NodeIdText): Doubt | undefined {

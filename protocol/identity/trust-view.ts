@@ -116,6 +116,7 @@ export class TrustView {
   }
 
   protected fresh(): void {
+    if (this.doubts.lapse()) this.version++;
     if (!this.isStale && this.parts.clock.now() < this.lapses) return;
     this.isStale = false;
     this.onlyPromotions = false;

@@ -46,9 +46,11 @@ test('are what they were for a moment, to the policy; to admission and to others
   assert.is(told.grantForNow(member.id), undefined, 'nobody else is told of a grant that does not stand');
   w.now += DOUBT_MS - 1;
   assert.is(w.store.grantForNow(member.id)?.name, 'member');
+  const { version } = w.store;
   w.now += 1;
   assert.is(w.store.grantForNow(member.id), undefined);
   assert.is(w.store.doubtUntil(member.id), undefined);
+  assert.ok(w.store.version > version, 'who has worked something out of it does so anew');
   assert.is(w.store.nameOf(member.id), undefined);
   assert.is(w.store.record(member.id), undefined);
   assert.not(w.store.members().some(m => m.name === 'member'));
