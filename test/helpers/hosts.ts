@@ -122,12 +122,12 @@ export class Host {
 
   /** What the daemon holds now. */
   diagnostics(): Promise<Diagnostics> {
-    return this.ask('GET', PATHS.diagnostics);
+    return this.admin('GET', PATHS.diagnostics);
   }
 
   /** The same after a forced garbage collection. */
   collected(): Promise<Diagnostics> {
-    return this.ask('POST', PATHS.diagnostics);
+    return this.admin('POST', PATHS.diagnostics);
   }
 
   /** The status without a process of its own: for loops that wait, and for figures. */
@@ -137,19 +137,25 @@ export class Host {
 
   /** What the daemon answers, without a process of its own. @param path one of PATHS */
   get<T>(path: string): Promise<T> {
-    return this.ask('GET', path);
+    return this.admin('GET', path);
   }
 
-  private ask<T>(method: string, path: string): Promise<T> {
+  /** One call of the admin contract, without a process for it. @throws Error with what the daemon said */
+  admin<T>(method: string, path: string, content?: unknown): Promise<T> {
     return new Promise((resolve, reject) => {
-      const where = { socketPath: join(this.home, 'admin.sock'), path, method };
+      const headers = content === undefined ? {} : { 'content-type': 'application/json' };
+      const where = { socketPath: join(this.home, 'admin.sock'), path, method, headers };
       const request = http.request(where, response => {
         let body = '';
         response.on('data', (chunk: Buffer) => (body += chunk.toString()));
-        response.on('end', () => resolve(JSON.parse(body) as T));
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve(JSON.parse(body) as T);
+          else reject(new Error(`${this.name}: ${method} ${path}: ${body}`));
+        });
+        response.on('error', reject);
       });
       request.on('error', reject);
-      request.end();
+      request.end(content === undefined ? undefined : JSON.stringify(content));
     });
   }
 
