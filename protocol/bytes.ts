@@ -72,18 +72,21 @@ export function fromHex(text: string): Uint8Array {
 }
 
 const B64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const B64URL_LETTERS = utf8(B64URL);
 const B64URL_VALUE = new Map([...B64URL].map((c, i) => [c, i]));
 
 /** RFC 4648 §5, without padding. */
 export function toBase64url(bytes: Uint8Array): string {
-  let out = '';
-  for (let i = 0; i < bytes.length; i += 3) {
-    const n = (bytes[i]! << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    out += B64URL[n >> 18]! + B64URL[(n >> 12) & 63]!;
-    if (i + 1 < bytes.length) out += B64URL[(n >> 6) & 63]!;
-    if (i + 2 < bytes.length) out += B64URL[n & 63]!;
+  // Letters first, then one string: one that grows by a letter at a time is many times as slow.
+  const letters = new Uint8Array(Math.ceil(bytes.length / 3) * 4);
+  for (let from = 0, to = 0; from < bytes.length; from += 3, to += 4) {
+    const n = (bytes[from]! << 16) | ((bytes[from + 1] ?? 0) << 8) | (bytes[from + 2] ?? 0);
+    letters[to] = B64URL_LETTERS[n >> 18]!;
+    letters[to + 1] = B64URL_LETTERS[(n >> 12) & 63]!;
+    letters[to + 2] = B64URL_LETTERS[(n >> 6) & 63]!;
+    letters[to + 3] = B64URL_LETTERS[n & 63]!;
   }
-  return out;
+  return decoder.decode(letters.subarray(0, Math.ceil((bytes.length * 4) / 3)));
 }
 
 /** Strict: no padding, no other alphabet, unused bits zero. @throws WarrenError `malformed` */
