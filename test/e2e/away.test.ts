@@ -4,14 +4,14 @@
  */
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PATHS, type LinkInfo, type RotateReply, type Status } from '../../protocol/admin/contract.js';
+import { PATHS, type LinkInfo, type RotateReply } from '../../protocol/admin/contract.js';
 import { Lab, until, type Host } from '../helpers/hosts.js';
 import { assert, full, suite } from '../helpers/suite.js';
 import { echo, exchange, startService } from '../helpers/traffic.js';
 
 const test = suite('away while others rotate');
 const lab = new Lab();
-const TIMES = [1, 5, ...full([], [30, 1000])];
+const TIMES = [1, 5, 30, 1000];
 /** Dialing, a handshake and a round trip, ms; five times as wide. */
 const DIRECT_MS = 5 * 2_000;
 /** ... and behind it the second in which direct paths are tried, and a round over relayed ones, ms; five times as wide. */
@@ -91,7 +91,7 @@ async function rotate(host: Host, times: number): Promise<Rotated> {
 }
 
 async function seqs(host: Host): Promise<Record<string, number>> {
-  const { node, peers } = await host.admin<Status>('GET', PATHS.status);
+  const { node, peers } = await host.live();
   return Object.fromEntries([[node.name, node.seq], ...peers.map(peer => [peer.name, peer.seq])]);
 }
 
@@ -151,7 +151,7 @@ async function rotateAll(times: number): Promise<readonly Rotated[]> {
   return rotated;
 }
 
-for (const times of TIMES)
+for (const times of full([1], TIMES))
   test(
     `A, B and C rotate ${times} times: D comes back, and services work in every direction`,
     async () => {
@@ -170,7 +170,7 @@ for (const times of TIMES)
     { deadline: full(60_000, 600_000) },
   );
 
-for (const times of TIMES)
+for (const times of full([5], TIMES))
   test(
     `A, B and C rotate ${times} times: D hears it of A by others while A is away, then reaches A through B only`,
     async () => {
