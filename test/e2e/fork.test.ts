@@ -82,7 +82,10 @@ async function checkHealed(seq: number): Promise<void> {
   assert.equal(await findings(a), []);
   await until(
     'the copy is turned away',
-    async () => (await x.live()).peers.every(p => p.links.length === 0 && p.problem !== null),
+    async () => {
+      const others = await Promise.all([f, b].map(host => peerOf(x, host.name)));
+      return others.every(p => p === undefined || (p.links.length === 0 && p.problem !== null));
+    },
     REDIAL_MS,
   );
 }
