@@ -4,6 +4,7 @@ import net from 'node:net';
 import { dirname } from 'node:path';
 import { WarrenError } from '../../protocol/errors.js';
 import { formatEndpoint, type Endpoint } from '../transport/address.js';
+import { adopt } from '../transport/reading.js';
 import { LISTEN_BACKLOG, SOCKET_PROBE_MS } from './limits.js';
 
 export interface ListenerEvents {
@@ -38,7 +39,9 @@ export async function bindListener(endpoint: Endpoint, events: ListenerEvents): 
 }
 
 function listen(endpoint: Endpoint, events: ListenerEvents): Promise<LocalListener> {
-  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, events.connection);
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, accepted =>
+    events.connection(adopt(accepted, { allowHalfOpen: true, paused: true })),
+  );
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.once('listening', () => {

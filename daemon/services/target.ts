@@ -2,13 +2,16 @@
 import net from 'node:net';
 import type { Code } from '../../protocol/codes.js';
 import type { Endpoint } from '../transport/address.js';
+import { readingLent } from '../transport/reading.js';
 
 /** Begins to connect; the caller listens for `connect`, `error` and `close`. Half-open, no delay. */
 export function dialTarget(target: Endpoint): net.Socket {
-  return net.connect(
-    target.kind === 'unix'
-      ? { path: target.path, allowHalfOpen: true }
-      : { host: target.host, port: target.port, allowHalfOpen: true, noDelay: true },
+  return readingLent(onread =>
+    net.connect(
+      target.kind === 'unix'
+        ? { ...onread, path: target.path, allowHalfOpen: true }
+        : { ...onread, host: target.host, port: target.port, allowHalfOpen: true, noDelay: true },
+    ),
   );
 }
 

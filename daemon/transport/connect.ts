@@ -4,6 +4,7 @@ import { connect, isIP, type Socket } from 'node:net';
 import type { Timer, Timers } from '../../protocol/clock.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { formatHostPort } from './address.js';
+import { readingLent } from './reading.js';
 import { reasonOf } from './reasons.js';
 
 /** An attempt that has not come to an end after this time gets company of the next address, ms (RFC 8305 §8). */
@@ -76,7 +77,7 @@ class Race {
     this.pace?.cancel();
     const host = this.addresses[this.next++];
     if (host === undefined) return;
-    const socket = connect({ host, port: this.port, noDelay: true });
+    const socket = readingLent(onread => connect({ ...onread, host, port: this.port, noDelay: true }));
     this.running.add(socket);
     socket.once('connect', () => this.win(socket));
     socket.once('error', error => this.failed(socket, host, error));

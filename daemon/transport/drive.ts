@@ -43,7 +43,7 @@ export function drive(
     else if (step.kind === 'drop') finish(step);
     else if (step.kind === 'established') {
       if (step.send !== undefined) transport.write([step.send]);
-      finish({ kind: 'established', established: step.established, rest: step.rest });
+      finish({ kind: 'established', established: step.established, rest: step.rest.slice() });
     }
   };
   transport.onClose(why => finish({ kind: 'closed', why, heard }));
@@ -64,6 +64,6 @@ export function readPreface(transport: Transport, onPreface: (preface: Uint8Arra
     have += missing.length;
     if (have < PREFACE_BYTES) return;
     transport.onData(undefined);
-    onPreface(preface, chunk.subarray(missing.length));
+    onPreface(preface, chunk.slice(missing.length));
   });
 }

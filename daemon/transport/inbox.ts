@@ -23,11 +23,11 @@ export class Inbox {
     return this.ended !== undefined;
   }
 
-  /** From the transport: bytes have arrived. */
+  /** From the transport: bytes have arrived. @param chunk copied if it is held */
   push(chunk: Uint8Array): void {
     if (this.isEnded) return;
     if (this.onBytes !== undefined && !this.paused && this.held.length === 0) this.onBytes(chunk);
-    else this.held.push(chunk);
+    else this.held.push(chunk.slice());
   }
 
   /** From the transport: nothing more will arrive. The first reason counts. */

@@ -13,6 +13,7 @@ import { limitRepeats } from '../observe/repeats.js';
 import { formatHostPort, parseListen, type HostPort } from './address.js';
 import { GUARD_LIMITS, Guard, type GuardLimits } from './guard.js';
 import { Opening, type OpeningHost } from './opening.js';
+import { adopt } from './reading.js';
 import { reasonOf } from './reasons.js';
 import { openingReports } from './reports.js';
 import type { NewLink } from './transport.js';
@@ -111,7 +112,9 @@ export function handOver(link: NewLink, onLink: (link: NewLink) => void, log: Lo
 }
 
 async function bind(address: HostPort, all: readonly HostPort[], onSocket: (socket: Socket) => void): Promise<Server> {
-  const server = createServer({ noDelay: true }, onSocket);
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, accepted =>
+    onSocket(adopt(accepted, { allowHalfOpen: false, paused: false })),
+  );
   // [::] takes IPv4 as well, unless the same port is asked for there too.
   const ipv6Only = all.some(other => isIPv4(other.host) && other.port === address.port);
   await new Promise<void>((resolve, reject) => {

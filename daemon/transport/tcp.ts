@@ -1,6 +1,7 @@
 /** Transport over a TCP (or TLS) socket that is already connected. */
 import type { Socket } from 'node:net';
 import type { Timers } from '../../protocol/clock.js';
+import { borrow } from './reading.js';
 import { CLOSED_BY_PEER, CLOSED_HERE, reasonOf } from './reasons.js';
 import { SocketTransport } from './socket-transport.js';
 import { CLOSE_FLUSH_MS } from './transport.js';
@@ -20,7 +21,7 @@ export class TcpTransport extends SocketTransport {
     super(socket, timers, on => void (on ? socket.resume() : socket.pause()));
     socket.pause();
     if (head !== undefined && head.length > 0) this.inbox.push(head);
-    socket.on('data', (chunk: Buffer) => this.inbox.push(chunk));
+    borrow(socket, chunk => this.inbox.push(chunk));
     socket.on('end', () => this.finish(CLOSED_BY_PEER));
     socket.on('error', error => this.inbox.end(reasonOf(error)));
     socket.on('close', () => this.gone(CLOSED_BY_PEER));

@@ -22,7 +22,7 @@ export interface Transport {
   readonly buffered: number;
 
   /**
-   * Who gets the bytes; the last caller wins. With `undefined`, and before the first call, the transport holds what
+   * Who gets the bytes, in memory that is lent to it until it returns; the last caller wins. With `undefined`, and before the first call, the transport holds what
    * has arrived and reads no more than that.
    */
   onData(callback: ((chunk: Uint8Array) => void) | undefined): void;

@@ -1,0 +1,122 @@
+/**
+ * How sockets are read: all of them into one piece of memory, lent to each for the length of one read. Node's own way gives
+ * every read 64 KiB of its own; this one takes four times as much at a time of whoever brings much, and a socket that is
+ * idle holds nothing. What a read brings is copied into memory of its own size, unless somebody takes it out at once (`borrow`).
+ */
+import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
+
+/** The most that one read of a socket brings, bytes. */
+export const READ_BYTES = 256 * 1024;
+/** ... unless the read before it brought as much as this. */
+export const FIRST_READ_BYTES = 64 * 1024;
+
+/** Nobody may rely on what is in it from one read to the next. */
+const LENT = new Uint8Array(READ_BYTES);
+const FIRST = LENT.subarray(0, FIRST_READ_BYTES);
+
+/** @param lent the caller's only until the return */
+type Borrower = (lent: Uint8Array) => void;
+
+class Reading {
+  borrower: Borrower | undefined;
+  readonly onread: OnReadOpts = {
+    buffer: () => this.next,
+    callback: read => {
+      this.next = read < FIRST_READ_BYTES ? FIRST : LENT;
+      return this.take(LENT.subarray(0, read));
+    },
+  };
+  private next = FIRST;
+  private socket: Socket | undefined;
+
+  of(socket: Socket): void {
+    this.socket = socket;
+    readings.set(socket, this);
+  }
+
+  /** @returns false: no more for now */
+  private take(lent: Uint8Array): boolean {
+    const { socket, borrower } = this;
+    if (socket === undefined) return false;
+    // What was read before somebody borrowed goes first.
+    if (borrower === undefined || socket.readableLength > 0) return socket.push(copied(lent));
+    borrower(lent);
+    return true;
+  }
+}
+
+const readings = new WeakMap<Socket, Reading>();
+
+function copied(lent: Uint8Array): Buffer {
+  const own = Buffer.allocUnsafeSlow(lent.length);
+  own.set(lent);
+  return own;
+}
+
+/**
+ * Makes a socket that reads like this.
+ * @param connect makes it, with `onread` among its options
+ */
+export function readingLent(connect: (options: { readonly onread: OnReadOpts }) => Socket): Socket {
+  const reading = new Reading();
+  const socket = connect({ onread: reading.onread });
+  reading.of(socket);
+  return socket;
+}
+
+/** What node keeps in sockets and says nothing of in its documentation. */
+interface Inside {
+  _handle: object | null;
+  /** whose connection it counts as */
+  _server: object | null;
+  server: object | null;
+}
+type HandleOptions = SocketConstructorOpts & { readonly handle: object; readonly pauseOnCreate: boolean };
+
+/**
+ * Takes over an accepted socket, on which nobody has read or listened yet. The only place that looks into node's sockets:
+ * where they look different inside, the socket stays as it is, and is only slower.
+ * @param accepted of a server with `pauseOnConnect`
+ * @param options the server's; `paused`: not read until `resume`
+ */
+export function adopt(
+  accepted: Socket,
+  options: { readonly allowHalfOpen: boolean; readonly paused: boolean },
+): Socket {
+  const inside = accepted as unknown as Inside;
+  const handle = inside._handle;
+  if (handle === null || typeof handle !== 'object' || !('useUserBuffer' in handle)) {
+    return options.paused ? accepted : unpaused(accepted);
+  }
+  const { allowHalfOpen, paused } = options;
+  const made = (onread: { readonly onread: OnReadOpts }): HandleOptions => ({
+    ...onread,
+    handle,
+    allowHalfOpen,
+    pauseOnCreate: paused,
+    readable: true,
+    writable: true,
+  });
+  const socket = readingLent(onread => new Socket(made(onread)));
+  const { _server, server } = inside;
+  Object.assign(socket, { _server, server });
+  inside._handle = null;
+  return socket;
+}
+
+/** As if its server had no `pauseOnConnect`: `resume` would let bytes go that nobody listens to yet. */
+function unpaused(accepted: Socket): Socket {
+  Object.assign(accepted, { readableFlowing: null });
+  accepted.read(0);
+  return accepted;
+}
+
+/**
+ * From now on `take` gets what the socket reads, in memory that is lent to it; what had been read before comes as `data`,
+ * and so does all of it where lending is not possible.
+ */
+export function borrow(socket: Socket, take: Borrower): void {
+  const reading = readings.get(socket);
+  if (reading !== undefined) reading.borrower = take;
+  socket.on('data', take);
+}
