@@ -178,7 +178,7 @@ test(
     await doWhatDoctorSays();
     await checkHealed(4);
   },
-  OPTIONS,
+  { ...OPTIONS, size: 'full' },
 );
 
 test.run();

@@ -147,7 +147,7 @@ test(
     // The allocator gives pages back when it pleases: of several collected readings the lowest tells what is really held.
     const half = async (): Promise<Held> => {
       const readings: Diagnostics[] = [];
-      for (let i = 0; i < full(2, 6); i++) {
+      for (let i = 0; i < full(1, 6); i++) {
         await everything();
         readings.push(await victim.collected());
       }

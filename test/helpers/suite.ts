@@ -49,6 +49,8 @@ export interface TestOptions {
   readonly deadline?: number;
   /** programs that must be on PATH, or 'root'; else the test is skipped and says so */
   readonly needs?: readonly string[];
+  /** left out of `npm test`: what it shows is dear, and shown there another way; `npm run test:full` runs it */
+  readonly size?: 'full';
 }
 
 const DEFAULT_DEADLINE_MS = 60_000;
@@ -68,6 +70,7 @@ function missing(needs: readonly string[]): string | undefined {
 export function suite(title: string): Suite {
   const inner = uvuSuite(title);
   const add = (name: string, body: () => void | Promise<void>, options: TestOptions = {}): void => {
+    if (options.size === 'full' && !isFull) return;
     const lacks = missing(options.needs ?? []);
     if (lacks !== undefined) {
       console.log(`skipped: needs ${lacks} (${title}: ${name})`);
