@@ -62,6 +62,9 @@ interface Item {
 /** Bytes of each direction that are kept for feeding them in elsewhere. */
 const RECORDED = 4_096;
 
+/** A pipe that passes bytes within this, ms, is in time. */
+const SOON_MS = 100;
+
 /** One direction. */
 class Pipe {
   reader: WireEnd | undefined;
@@ -94,11 +97,6 @@ class Pipe {
 
   get buffered(): number {
     return Math.max(0, this.queued - this.options.kernel);
-  }
-
-  /** Bytes on their way. */
-  get inside(): number {
-    return this.queued;
   }
 
   write(chunks: readonly Uint8Array[]): void {
@@ -204,6 +202,11 @@ class Pipe {
     return this.stalledUntil > this.timers.monotonic();
   }
 
+  /** What was written while it was slow keeps whatever comes behind it for a while. */
+  get isBehind(): boolean {
+    return this.sentAt > this.timers.monotonic() + SOON_MS;
+  }
+
   kill(): void {
     this.isDead = true;
     this.timer?.cancel();
@@ -255,7 +258,7 @@ export class Wire {
 
   /** Bytes pass in both directions, soon. */
   get isSound(): boolean {
-    return this.isOpen && !this.isSilent && !this.pipes.some(pipe => pipe.isStalled);
+    return this.isOpen && !this.isSilent && !this.pipes.some(pipe => pipe.isStalled || pipe.isBehind);
   }
 
   /** Both ends hear, now or a little later, that it is gone; what was on its way is lost. */
