@@ -259,7 +259,7 @@ export class Authority {
   /** A registry record of this node, unless it says what is published already. */
   publish(content: Omit<RegistryContent, 'version'>): void {
     const { trust, self } = this;
-    const known = trust.record(self);
+    const known = trust.standingRecord(self);
     if (known !== undefined && sameContent(known, content)) return;
     if (trust.grantOf(self) === undefined) return;
     const version = this.options.recordVersion();

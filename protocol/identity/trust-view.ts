@@ -404,11 +404,16 @@ export class TrustView {
 
   // The rest
 
-  /** Kept only for nodes with a valid grant. */
+  /** Kept only for nodes with a valid grant; of a member in doubt what it was before. */
   record(node: NodeId): RegistryRecord | undefined {
-    const key = nodeIdText(node);
     if (!this.grantForNow(node)) return undefined;
-    return this.liveRecord(key) ?? this.doubts.of(key)?.record;
+    return this.standingRecord(node) ?? this.doubts.of(nodeIdText(node))?.record;
+  }
+
+  /** The one that counts, whatever is in doubt: what a node compares with before it signs another one. */
+  standingRecord(node: NodeId): RegistryRecord | undefined {
+    this.fresh();
+    return this.liveRecord(nodeIdText(node));
   }
 
   /** The secret in force first, then those that still open a catch-up. */
