@@ -210,14 +210,19 @@ export class SessionSlot {
       // Only a host that is there counts: what a link said that its sender has given up may come late.
       if (dead.includes(link)) return link.close('attach-failed', 'silent');
       // One that was attached meanwhile has proven that the peer knows the session.
-      if (session.links.some(other => !dead.includes(other))) return this.refuseDouble(newcomer);
+      if (this.proven(session).some(other => !dead.includes(other))) return this.refuseDouble(newcomer);
       // The session's links may have ended because its owner has just given up the keys that this one was made with.
       if (this.options.stillCounts?.(link) === false)
         return link.close('key-compromised', 'made with a key that was given up as compromised');
       session.close('peer-restarted', 'the peer has restarted');
       restart();
     };
-    newcomer.timer = probe([link, ...session.links], limits.link.pingDeadlineMs, timers, done, true);
+    newcomer.timer = probe([link, ...this.proven(session)], limits.link.pingDeadlineMs, timers, done, true);
+  }
+
+  /** Links on which the peer has shown that it knows the session: those that carry it, and those that wait for CONFIRM. */
+  private proven(session: Session): readonly Link[] {
+    return [...session.links, ...this.newcomers.filter(n => n.phase === 'attached').map(n => n.link)];
   }
 
   private refuseDouble(newcomer: Newcomer): void {

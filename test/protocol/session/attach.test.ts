@@ -368,6 +368,24 @@ test('a link that is attached while a stranger is looked into saves the session'
   assert.is(stranger.links[0].isClosed, true);
 });
 
+test('a link that has given its proof and waits for CONFIRM saves the session from a stranger', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  world.admit({ delay: [200, 200] });
+  // ATTACH has come and is answered, CONFIRM is on its way
+  world.timers.run(450);
+  first.wire.cut();
+  const stranger = world.connect();
+  world.nodes[1].slot.linkAdmitted(stranger.links[1]);
+  stranger.links[0].setHandler({ frame: () => undefined });
+  stranger.links[0].send(FRAME.NEW, EMPTY);
+  world.timers.run(20_000);
+  assert.ok(world.nodes.every(node => !node.events.some(event => event.startsWith('down'))));
+  assert.is(world.nodes[1].alarms.length, 1);
+  assert.is(stranger.links[0].isClosed, true);
+});
+
 test('only so many links wait', () => {
   const { world } = echoing();
   const links = Array.from({ length: 6 }, () => world.connect());
