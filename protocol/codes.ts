@@ -56,3 +56,15 @@ const BY_NUMBER = new Map<number, Code>(Object.entries(CODES).map(([name, n]) =>
 export function codeName(n: number): Code {
   return BY_NUMBER.get(n) ?? 'unknown-code';
 }
+
+/** With one of these a link ends alone; with any other its session ends, too. */
+export const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
+  'no-error',
+  'surplus',
+  'ping-timeout',
+  'replaced',
+  'duplicate-identity',
+  'attach-failed',
+  'key-compromised',
+  'key-replaced',
+]);

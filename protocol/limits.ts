@@ -251,3 +251,11 @@ export class RateLimit {
     return true;
   }
 }
+
+/** Those of a stream of class `relay`: it is recovered by the link within it, so what is under way in it stays little. */
+export function relayLimits({ retain, receive }: Limits): Pick<Limits, 'retain' | 'receive'> {
+  return {
+    retain: { ...retain, stream: Math.min(retain.stream, RELAY_WINDOW) },
+    receive: { ...receive, stream: Math.min(receive.stream, RELAY_WINDOW) },
+  };
+}

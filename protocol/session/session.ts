@@ -4,7 +4,7 @@
  * lanes.ts, who may attach in attach.ts.
  */
 import type { Timer, Timers } from '../clock.js';
-import type { Code } from '../codes.js';
+import { LINK_ONLY, type Code } from '../codes.js';
 import { WarrenError, malformed } from '../errors.js';
 import type { NodeId } from '../identity/node-id.js';
 import { MAX_STREAM_ID, type Limits } from '../limits.js';
@@ -19,21 +19,10 @@ import { Lanes } from './lanes.js';
 import { NewsQueue } from './news.js';
 import { PoolGrant, PoolUse } from './pool.js';
 import type { StreamOwner } from './stream-owner.js';
-import { Stream, encodeRequest } from './stream.js';
+import { encodeRequest } from './open-request.js';
+import { Stream } from './stream.js';
 import { Telling } from './telling.js';
 import type { OpenRequest, SessionEvents, SessionStats, StreamHandler } from './types.js';
-
-/** Codes with which a link ends alone; with any other the session ends. */
-const LINK_ONLY: ReadonlySet<Code> = new Set<Code>([
-  'no-error',
-  'surplus',
-  'ping-timeout',
-  'replaced',
-  'duplicate-identity',
-  'attach-failed',
-  'key-compromised',
-  'key-replaced',
-]);
 
 /** Streams that are closed but not forgotten, as a multiple of the limit of live ones. */
 const LINGERING_FACTOR = 4;

@@ -8,8 +8,8 @@ import type { Code } from '../codes.js';
 import { WarrenError, malformed } from '../errors.js';
 import type { NodeId } from '../identity/node-id.js';
 import type { RecordDraft } from '../link/draft.js';
-import { RELAY_WINDOW, type Limits } from '../limits.js';
-import { FRAME, encodeAsked, encodeOpened, encodeReset, openFrame, type StreamClass } from '../link/frame.js';
+import { relayLimits } from '../limits.js';
+import { FRAME, encodeOpened, encodeReset, openFrame, type StreamClass } from '../link/frame.js';
 import type { Lane } from './lane.js';
 import { ReceivingHalf } from './receiving-half.js';
 import type { Flow } from './scheduler.js';
@@ -29,25 +29,6 @@ const enum Need {
   Opened = 2,
   Window = 4,
   Reset = 8,
-}
-
-/** A relay stream is recovered by the link within it: what is under way in it stays little. */
-function relayLimits({ retain, receive }: Limits): Pick<Limits, 'retain' | 'receive'> {
-  return {
-    retain: { ...retain, stream: Math.min(retain.stream, RELAY_WINDOW) },
-    receive: { ...receive, stream: Math.min(receive.stream, RELAY_WINDOW) },
-  };
-}
-
-const NO_METADATA: ReadonlyMap<string, string> = new Map();
-
-/**
- * The part of an OPEN that says what is wanted.
- * @throws WarrenError `bad-value` when it does not fit
- */
-export function encodeRequest({ service, instance = '', metadata = NO_METADATA }: OpenRequest): Uint8Array {
-  if (service.length === 0) throw new WarrenError('bad-value', 'a stream needs a service name');
-  return encodeAsked({ service, instance, metadata });
 }
 
 export class Stream implements Flow {
