@@ -5,17 +5,13 @@
 import { rmSync } from 'node:fs';
 import type { KeysReply, RotateReply } from '../../protocol/admin/contract.js';
 import { connected, Lab, until, type Host, type Run } from '../helpers/hosts.js';
-import { hasLinks, Neighbours, NEIGHBOURS_NEEDS, peerOf, took } from '../helpers/neighbours.js';
+import { hasLinks, Neighbours, NEIGHBOURS_NEEDS, peerOf, REDIAL_MS, SOON_MS, took } from '../helpers/neighbours.js';
 import { echo, exchange, startUnixService } from '../helpers/traffic.js';
 import { assert, suite } from '../helpers/suite.js';
 
 const test = suite('revocation on hosts');
 const lab = new Lab();
 const OPTIONS = { needs: NEIGHBOURS_NEEDS, deadline: 300_000 };
-/** What an admin says reaches who is connected within 2 s; five times as wide. */
-const SOON_MS = 5 * 2_000;
-/** A dial after a failed one waits up to half a minute. */
-const REDIAL_MS = 90_000;
 
 test.after(() => lab.close());
 

@@ -6,17 +6,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RotateReply } from '../../protocol/admin/contract.js';
 import { connected, Lab, until, type Host } from '../helpers/hosts.js';
-import { hasLinks, Neighbours, NEIGHBOURS_NEEDS, peerOf, took } from '../helpers/neighbours.js';
+import { hasLinks, Neighbours, NEIGHBOURS_NEEDS, peerOf, REDIAL_MS, SOON_MS, took } from '../helpers/neighbours.js';
 import { dial, echo, startUnixService } from '../helpers/traffic.js';
 import { assert, suite } from '../helpers/suite.js';
 
 const test = suite('stolen homes on hosts');
 const lab = new Lab();
 const OPTIONS = { needs: NEIGHBOURS_NEEDS, deadline: 240_000 };
-/** What is told reaches who is connected within 2 s; five times as wide. */
-const SOON_MS = 5 * 2_000;
-/** A dial after a failed one waits up to half a minute. */
-const REDIAL_MS = 90_000;
 
 test.after(() => lab.close());
 
