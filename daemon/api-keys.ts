@@ -110,8 +110,8 @@ export class KeysApi {
     const node = this.nodeOf(who);
     const name = network.nameOf(node);
     if (equal(node, network.nodeId))
-      throw new WarrenError('bad-value', 'A node cannot revoke itself.', {
-        hint: 'Run it on another admin; or leave the network by ending this daemon for good.',
+      throw new WarrenError('bad-value', 'a node cannot revoke itself', {
+        hint: 'run it on another admin; or leave the network by ending this daemon for good',
       });
     if (!network.isAdmin) throw notAdmin('revoke a node');
     network.authority.revoke(node);

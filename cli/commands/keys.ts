@@ -118,6 +118,10 @@ export async function revoke(context: Context, node: string): Promise<void> {
 }
 
 export async function settle(context: Context, node: string, standing: string): Promise<void> {
+  if (!/^[0-9a-f]{8,64}$/i.test(standing))
+    throw new WarrenError('bad-value', `"${clean(standing)}" is no hash, nor its first 8 characters at least`, {
+      hint: 'warren doctor tells the command with the hash of the branch that is to stand',
+    });
   const request: SettleRequest = { standing };
   const reply = await context.client.put<Done>(fill(PATHS.settlement, { node: segment(node, 'node') }), request);
   context.talk(clean(reply.note ?? `the fork of ${node} is settled`));
