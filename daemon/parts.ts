@@ -8,6 +8,7 @@ import type { AeadName, Primitives } from '../protocol/crypto/primitives.js';
 import { chooseSuite } from '../protocol/crypto/suite-choice.js';
 import { ReplayGuard } from '../protocol/handshake/replay.js';
 import { MAX_REKEY_BYTES, limitsWith, type Limits as SessionLimits } from '../protocol/limits.js';
+import type { TrustStore } from '../protocol/identity/trust-store.js';
 import { ProcessBudget } from '../protocol/session/index.js';
 import { addressesToTell } from './advertise.js';
 import type { ConfigFile } from './config/edit.js';
@@ -23,11 +24,11 @@ import { surroundings } from './keys/recovery.js';
 import { Rotations } from './keys/rotations.js';
 import { errorFields, type Log } from './observe/log.js';
 import { limitRepeats } from './observe/repeats.js';
-import { Batched } from './peers/batched.js';
+import { Judging } from './peers/judging.js';
 import { PeerMesh } from './peers/mesh.js';
 import { REPLACEABLE } from './peers/link-age.js';
 import { Network } from './peers/network.js';
-import { Peers, judgeSoon } from './peers/peers.js';
+import { Peers } from './peers/peers.js';
 import { Ports } from './ports.js';
 import { Connections, ExposedServices, SocketCount, Tunnels } from './services/index.js';
 import { PeersView, Relay } from './relay/index.js';
@@ -124,8 +125,9 @@ export function assemble(given: Ingredients): Parts {
     });
   };
   // Whoever came, went or changed tags is dialed, or loses the streams that the rules allow no more.
-  const judging = new Batched(timers, () => {
-    peers.follow();
+  const trust = (): TrustStore => network.trust;
+  const judging = new Judging(timers, trust, concerned => {
+    peers.follow(concerned);
     exposed.recheck();
   });
   const network: Network = new Network({
@@ -139,7 +141,7 @@ export function assemble(given: Ingredients): Parts {
     wantedName: () => config.node.name ?? nameFor(hostname()),
     onItem: (item, from, about) => {
       peers.spread(item, from, about);
-      judgeSoon(judging, item);
+      judging.taken(item, about);
     },
     onAlarm,
     onForked: logAlarm,

@@ -30,10 +30,10 @@ import { limitRepeats } from '../observe/repeats.js';
 import { parseAddress, relayAddress, relayOf } from '../transport/address.js';
 import type { NewLink } from '../transport/transport.js';
 import { Arrivals } from './arrivals.js';
-import type { Batched } from './batched.js';
 import { bringUp, peerOf, type AdmissionNeeds, type PeerLink } from './bring-up.js';
 import { dialMember, type MemberDialOptions } from './dial-member.js';
 import { Gossip } from './gossip.js';
+import type { Concerned } from './judging.js';
 import { LinkKeeper, type KeeperOptions } from './link-keeper.js';
 import { Peer } from './peer.js';
 import type { RelayPaths } from './relay-paths.js';
@@ -293,21 +293,30 @@ export class Peers {
   /**
    * Dials whoever is a member and has no link, and parts from whoever is none any more; to be called when the trust
    * store has changed, and now and then, since grants expire.
+   * @param concerned whom what has changed concerns; default: everybody
    */
-  follow(): void {
+  follow(concerned?: Concerned): void {
     if (this.stopped) return;
-    for (const peer of this.peers.values()) {
+    for (const peer of concerned === undefined ? this.peers.values() : this.known(concerned)) {
       this.partFromOutcast(peer);
       this.judgeKeys(peer);
     }
+    const { trust } = this.options.network;
+    const nodes = concerned?.values() ?? trust.members().map(member => member.node);
+    for (const node of nodes) if (trust.grantForNow(node) !== undefined) this.keepLinks(node);
+  }
+
+  private known(concerned: NonNullable<Concerned>): Peer[] {
+    return [...concerned.keys()].flatMap(id => this.peers.get(id) ?? []);
+  }
+
+  private keepLinks(member: NodeId): void {
     const { network } = this.options;
-    for (const member of network.trust.members()) {
-      // Of some the key log is not here yet.
-      if (equal(member.node, network.nodeId) || !network.isMember(member.node)) continue;
-      const peer = this.peerOf(member.node);
-      const told = network.trust.record(peer.nodeId)?.addresses ?? [];
-      peer.keeper.follow(peer.isToldAnew(told));
-    }
+    // Of some the key log is not here yet.
+    if (equal(member, network.nodeId) || !network.isMember(member)) return;
+    const peer = this.peerOf(member);
+    const told = network.trust.record(member)?.addresses ?? [];
+    peer.keeper.follow(peer.isToldAnew(told));
   }
 
   /** Whose grant is over keeps its place and may come for the catch-up; who was revoked is forgotten. */
@@ -438,15 +447,6 @@ export class Peers {
   private nameOf(peer: Peer): string {
     return this.options.network.nameOf(peer.nodeId);
   }
-}
-
-/** Grants and records come by the thousand: they are gone through together, so long after the first of them at most, ms. */
-const JUDGE_WITHIN_MS = 50;
-
-/** `judging`, whose work is `follow`, has to be done on account of `item`. */
-export function judgeSoon(judging: Batched, { kind }: TrustItem): void {
-  if (kind === 'grant' || kind === 'registry') judging.within(JUDGE_WITHIN_MS);
-  else judging.soon();
 }
 
 /** @throws WarrenError `unreachable` when there is no session that takes streams */

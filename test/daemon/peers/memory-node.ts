@@ -13,6 +13,7 @@ import { ReplayGuard } from '../../../protocol/handshake/replay.js';
 import { issueGrant } from '../../../protocol/identity/issue.js';
 import { nodeIdText, type NodeId } from '../../../protocol/identity/node-id.js';
 import { createInception } from '../../../protocol/identity/statement.js';
+import type { TrustStore } from '../../../protocol/identity/trust-store.js';
 import { limitsWith } from '../../../protocol/limits.js';
 import { ProcessBudget, type Session, type Stream, type StreamHandler } from '../../../protocol/session/index.js';
 import { nodeFileOps, type FileOps } from '../../../daemon/home/atomic.js';
@@ -24,11 +25,11 @@ import { FileVault } from '../../../daemon/keys/next-key-vault.js';
 import { Rotations } from '../../../daemon/keys/rotations.js';
 import { LINK_MS, REPLACEABLE } from '../../../daemon/peers/link-age.js';
 import type { AuthorityOptions } from '../../../daemon/peers/authority.js';
-import { Batched } from '../../../daemon/peers/batched.js';
+import { Judging } from '../../../daemon/peers/judging.js';
 import { PeerMesh } from '../../../daemon/peers/mesh.js';
 import { Network } from '../../../daemon/peers/network.js';
 import type { Peer } from '../../../daemon/peers/peer.js';
-import { Peers, judgeSoon } from '../../../daemon/peers/peers.js';
+import { Peers } from '../../../daemon/peers/peers.js';
 import { Renewal } from '../../../daemon/peers/renewal.js';
 import type { RelayPaths } from '../../../daemon/peers/relay-paths.js';
 import type { DialOptions } from '../../../daemon/transport/dial.js';
@@ -69,7 +70,7 @@ export class MemoryNode {
   readonly renewal: Renewal;
   private readonly primitives: Primitives;
   private readonly replay: ReplayGuard;
-  private readonly judging: Batched;
+  private readonly judging: Judging;
 
   static async make(host: MemoryHost, wish: NodeWish, label: string): Promise<MemoryNode> {
     return new MemoryNode(host, wish, await loadPrimitives(), label, mkdtempSync(join(tmpdir(), 'warren-m-')));
@@ -99,7 +100,8 @@ export class MemoryNode {
     this.primitives = { ...primitives, random };
     const timers = this.timers;
     this.replay = new ReplayGuard(timers);
-    this.judging = new Batched(timers, () => this.peers.follow());
+    const trust = (): TrustStore => this.network.trust;
+    this.judging = new Judging(timers, trust, concerned => this.peers.follow(concerned));
     const log = memoryLog(this.lines);
     const onAlarm = (sentence: string): void => void this.alarms.push(sentence);
     const linkMs = wish.linkMs ?? LINK_MS;
@@ -121,7 +123,7 @@ export class MemoryNode {
       wantedName: () => host.name,
       onItem: (item, from, about) => {
         this.peers.spread(item, from, about);
-        judgeSoon(this.judging, item);
+        this.judging.taken(item, about);
       },
       onAlarm,
       onForked: onAlarm,
