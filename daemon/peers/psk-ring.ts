@@ -15,6 +15,7 @@ export interface HeldSecret extends SecretRecord {
 
 export class PskRing {
   private readonly derived = new Map<string, PskKeys>();
+  private readonly hashes = new WeakMap<Uint8Array, Uint8Array>();
 
   constructor(private readonly primitives: Primitives) {}
 
@@ -24,11 +25,18 @@ export class PskRing {
    * @returns those held that open something, in the order of `open`
    */
   held(held: readonly SecretRecord[], open: readonly OpenSecret[]): readonly HeldSecret[] {
-    const { SHA256 } = this.primitives.hash;
     return open.flatMap(({ secretHash: hash, current }) => {
-      const record = held.find(({ secret }) => equal(secretHash(SHA256, secret), hash));
+      const record = held.find(({ secret }) => equal(this.hashOf(secret), hash));
       return record === undefined ? [] : [{ ...record, current }];
     });
+  }
+
+  private hashOf(secret: Uint8Array): Uint8Array {
+    const known = this.hashes.get(secret);
+    if (known !== undefined) return known;
+    const hash = secretHash(this.primitives.hash.SHA256, secret);
+    this.hashes.set(secret, hash);
+    return hash;
   }
 
   /** The one in force first, then old ones, then invites, burnt ones included. */

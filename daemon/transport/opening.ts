@@ -16,7 +16,7 @@ import { Responder } from '../../protocol/handshake/handshake.js';
 import { recognize, type Recognition } from '../../protocol/handshake/preface.js';
 import type { ReplayGuard } from '../../protocol/handshake/replay.js';
 import type { HandshakeContext, PskKeys } from '../../protocol/handshake/types.js';
-import { MAGIC } from '../../protocol/handshake/wire.js';
+import { MAGIC, PREFACE_BYTES } from '../../protocol/handshake/wire.js';
 import type { Timers } from '../../protocol/clock.js';
 import { drive, readPreface, type Outcome } from './drive.js';
 import type { DropReason, HalfOpen } from './guard.js';
@@ -77,13 +77,27 @@ export class Opening {
     else this.turnAway(first === TLS_HANDSHAKE ? 'it began a TLS handshake' : 'it sent something unknown');
   }
 
+  /** Nearly always the preface comes in one piece: then nothing is made for who proves nothing. */
   private raw(head: Buffer): void {
-    const transport = new TcpTransport(this.socket, this.host.timers, head);
-    readPreface(transport, (preface, rest) => {
-      const recognition = this.recognize(preface);
-      if (recognition === undefined) this.turnAway(NO_PROOF);
-      else this.answer(transport, recognition, preface, rest);
-    });
+    const { socket, host } = this;
+    if (head.length >= PREFACE_BYTES) {
+      const bytes = new Uint8Array(head.buffer, head.byteOffset, head.length);
+      const [preface, rest] = [bytes.subarray(0, PREFACE_BYTES), bytes.subarray(PREFACE_BYTES)];
+      this.tried(preface, recognition =>
+        this.answer(new TcpTransport(socket, host.timers), recognition, preface, rest),
+      );
+      return;
+    }
+    const transport = new TcpTransport(socket, host.timers, head);
+    readPreface(transport, (preface, rest) =>
+      this.tried(preface, recognition => this.answer(transport, recognition, preface, rest)),
+    );
+  }
+
+  private tried(preface: Uint8Array, goOn: (recognition: Recognition) => void): void {
+    const recognition = this.recognize(preface);
+    if (recognition === undefined) this.turnAway(NO_PROOF);
+    else goOn(recognition);
   }
 
   /** From upgrade.ts too: the proof is the same over HTTP. */
