@@ -5,11 +5,13 @@ import { dirname } from 'node:path';
 import { WarrenError } from '../../protocol/errors.js';
 import { formatEndpoint, type Endpoint } from '../transport/address.js';
 import { adopt } from '../transport/reading.js';
+import { acceptThin } from '../transport/thin-socket.js';
 import { LISTEN_BACKLOG, SOCKET_PROBE_MS } from './limits.js';
+import type { AcceptedSocket } from './sockets.js';
 
 export interface ListenerEvents {
   /** paused, half-open allowed */
-  readonly connection: (socket: net.Socket) => void;
+  readonly connection: (socket: AcceptedSocket) => void;
   /** A connection could not be accepted; the listener goes on. (Out of descriptors, libuv closes it without a word.) */
   readonly failed: (error: Error) => void;
 }
@@ -47,6 +49,7 @@ function listen(endpoint: Endpoint, events: ListenerEvents): Promise<LocalListen
     server.once('listening', () => {
       server.off('error', reject);
       server.on('error', events.failed);
+      acceptThin(server, events.connection);
       resolve({ endpoint: realEndpoint(endpoint, server), close: () => server.close() });
     });
     if (endpoint.kind === 'tcp')

@@ -1,6 +1,9 @@
 /** Local sockets: how they are counted, and how one is cut so that its other end notices. */
 import { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import { ThinSocket, type LocalSocket } from '../transport/thin-socket.js';
+
+/** What a listener hands out. */
+export type AcceptedSocket = Socket | ThinSocket;
 
 /** The local sockets held now, for diagnostics. */
 export class SocketCount {
@@ -11,7 +14,7 @@ export class SocketCount {
   }
 
   /** Counts a socket until it is closed. */
-  track(socket: Duplex): void {
+  track(socket: Pick<LocalSocket, 'once'>): void {
     this.held++;
     socket.once('close', () => this.held--);
   }
@@ -21,9 +24,9 @@ export class SocketCount {
  * Ends a connection at once, dropping what was not sent: RST on TCP, so that the other end cannot take what it got for
  * all there was. A unix socket knows no reset; its other end sees the end of the data.
  */
-export function cutSocket(socket: Duplex): void {
+export function cutSocket(socket: LocalSocket): void {
   if (socket.destroyed) return;
-  if (!(socket instanceof Socket) || socket.connecting) {
+  if (!(socket instanceof Socket || socket instanceof ThinSocket) || socket.connecting) {
     socket.destroy();
     return;
   }
@@ -43,7 +46,8 @@ export function cutSocket(socket: Duplex): void {
  * The address from which a TCP client came; undefined for a unix socket, or when the client has gone already.
  * The socket forgets it again: `wasReset` needs an answer of its own.
  */
-export function peerAddress(socket: Socket): { readonly host: string; readonly port: number } | undefined {
+export function peerAddress(socket: AcceptedSocket): { readonly host: string; readonly port: number } | undefined {
+  if (socket instanceof ThinSocket) return socket.peer;
   const { remoteAddress: host, remotePort: port } = socket;
   Reflect.deleteProperty(socket, '_peername');
   return host === undefined || port === undefined ? undefined : { host, port };
@@ -54,7 +58,9 @@ export function peerAddress(socket: Socket): { readonly host: string; readonly p
  * reset. libuv reports a reset that follows unread data as a plain end (POLLHUP after a partial read, uv__stream_io),
  * and half of something would pass for the whole. A connection that was reset has no peer any more.
  */
-export function wasReset(socket: Duplex): boolean {
-  if (!(socket instanceof Socket) || socket.destroyed || socket.writableEnded) return false;
+export function wasReset(socket: LocalSocket): boolean {
+  if (socket.destroyed || socket.writableEnded) return false;
+  if (socket instanceof ThinSocket) return socket.isTcp && socket.peer === undefined;
+  if (!(socket instanceof Socket)) return false;
   return socket.remoteAddress === undefined && 'address' in socket.address();
 }

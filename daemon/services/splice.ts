@@ -6,8 +6,8 @@
  *
  * One `done` ends it, whatever the cause.
  */
-import type { Duplex } from 'node:stream';
 import type { Code } from '../../protocol/codes.js';
+import type { LocalSocket } from '../transport/thin-socket.js';
 import { GATHER_BELOW, Gather } from './gather.js';
 import { EARLY_KEEP_BYTES } from './limits.js';
 import type { ServiceStream, StreamHandler } from './mesh.js';
@@ -35,7 +35,7 @@ export interface SpliceResult {
 
 export interface SpliceOptions {
   /** half-open allowed; paused or not read yet */
-  readonly socket: Duplex;
+  readonly socket: LocalSocket;
   /** What the other side is told when the local connection breaks. */
   readonly broken: (error: Error | undefined) => { readonly code: Code; readonly dialed: boolean };
   /**
@@ -50,7 +50,7 @@ export class Splice implements StreamHandler {
   bytesSent = 0;
   bytesReceived = 0;
 
-  private readonly socket: Duplex;
+  private readonly socket: LocalSocket;
   private stream: ServiceStream | undefined;
   private finished = false;
   private isOpened: boolean;

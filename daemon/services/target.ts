@@ -3,9 +3,12 @@ import net from 'node:net';
 import type { Code } from '../../protocol/codes.js';
 import type { Endpoint } from '../transport/address.js';
 import { readingLent } from '../transport/reading.js';
+import { dialThin, type LocalSocket } from '../transport/thin-socket.js';
 
 /** Begins to connect; the caller listens for `connect`, `error` and `close`. Half-open, no delay. */
-export function dialTarget(target: Endpoint): net.Socket {
+export function dialTarget(target: Endpoint): LocalSocket {
+  const thin = target.kind === 'tcp' ? dialThin(target.host, target.port) : undefined;
+  if (thin !== undefined) return thin;
   return readingLent(onread =>
     net.connect(
       target.kind === 'unix'

@@ -1,7 +1,6 @@
 /**
  * One tunnel: accepts local connections, finds each an instance, joins the two, counts how it ended.
  */
-import type { Socket } from 'node:net';
 import type { TunnelInfo, TunnelState } from '../../protocol/admin/contract.js';
 import type { Timer, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
@@ -16,7 +15,7 @@ import type { Answerer } from './local-stream.js';
 import type { LogPauses } from './log-pauses.js';
 import { METADATA_SOURCE, type Instance, type Mesh, type OpenRequest } from './mesh.js';
 import { serviceKey } from './names.js';
-import { cutSocket, peerAddress, type SocketCount } from './sockets.js';
+import { cutSocket, peerAddress, type AcceptedSocket, type SocketCount } from './sockets.js';
 import { Splice, type SpliceResult } from './splice.js';
 
 export interface TunnelOptions {
@@ -104,7 +103,7 @@ export class Tunnel {
 
   // One connection.
 
-  private readonly accept = (socket: Socket): void => {
+  private readonly accept = (socket: AcceptedSocket): void => {
     this.options.sockets.track(socket);
     this.total++;
     if (this.connections.size >= (this.options.maxConnections ?? MAX_CONNECTIONS_PER_TUNNEL)) {
@@ -124,7 +123,7 @@ export class Tunnel {
     if (!this.tryNext(attempts, splice)) splice.cut(attempts.code);
   };
 
-  private request(socket: Socket): OpenRequest {
+  private request(socket: AcceptedSocket): OpenRequest {
     const peer = peerAddress(socket);
     const source = peer === undefined ? 'unix' : formatHostPort(peer.host, peer.port);
     return { service: this.service, class: 'interactive', metadata: new Map([[METADATA_SOURCE, source]]) };

@@ -11,8 +11,13 @@ export const READ_BYTES = 256 * 1024;
 export const FIRST_READ_BYTES = 64 * 1024;
 
 /** Nobody may rely on what is in it from one read to the next. */
-const LENT = new Uint8Array(READ_BYTES);
+export const LENT = new Uint8Array(READ_BYTES);
 const FIRST = LENT.subarray(0, FIRST_READ_BYTES);
+
+/** Where the next read goes. @param read what the one before it has brought, bytes; 0: there was none */
+export function firstOrAll(read: number): Uint8Array<ArrayBuffer> {
+  return read < FIRST_READ_BYTES ? FIRST : LENT;
+}
 
 /** @param lent the caller's only until the return */
 type Borrower = (lent: Uint8Array) => void;
@@ -22,7 +27,7 @@ class Reading {
   readonly onread: OnReadOpts = {
     buffer: () => this.next,
     callback: read => {
-      this.next = read < FIRST_READ_BYTES ? FIRST : LENT;
+      this.next = firstOrAll(read);
       return this.take(LENT.subarray(0, read));
     },
   };

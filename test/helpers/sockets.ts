@@ -1,6 +1,7 @@
 /** Real sockets on loopback for tests: clients and servers that say how a connection ended. */
 import net from 'node:net';
 import { once } from 'node:events';
+import { acceptThin, type ThinSocket } from '../../daemon/transport/thin-socket.js';
 
 /** How a connection ended, seen from one of its ends. */
 export interface Ended {
@@ -83,6 +84,24 @@ export async function tcpPair(): Promise<[net.Socket, net.Socket]> {
   client.on('error', () => undefined);
   server.close();
   return [client, accepted];
+}
+
+/** The same with a thin socket as the accepted end. */
+export async function thinPair(): Promise<[net.Socket, ThinSocket]> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = new Promise<ThinSocket>(resolve => acceptThin(server, resolve));
+  const client = net.connect({
+    port: (server.address() as net.AddressInfo).port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+  });
+  client.on('error', () => undefined);
+  const thin = await accepted;
+  if (client.connecting) await once(client, 'connect');
+  server.close();
+  return [client, thin];
 }
 
 /** Waits until `what` holds. */

@@ -5,16 +5,40 @@ import net from 'node:net';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { suite, assert, full } from '../../helpers/suite.js';
-import { dialText, eventually, readAll, serve, settled, tcpPair } from '../../helpers/sockets.js';
+import { suite, assert, full, type TestOptions } from '../../helpers/suite.js';
+import { dialText, eventually, readAll, serve, settled, tcpPair, thinPair } from '../../helpers/sockets.js';
 import { collectGarbage } from '../../../daemon/observe/collect.js';
 import { openLocal } from '../../../daemon/services/local-stream.js';
+import { acceptThin, type ThinSocket } from '../../../daemon/transport/thin-socket.js';
 import { Splice, type SpliceResult } from '../../../daemon/services/splice.js';
 import { EARLY_KEEP_BYTES } from '../../../daemon/services/limits.js';
 import type { ServiceStream, StreamHandler } from '../../../daemon/services/mesh.js';
 import type { Code } from '../../../protocol/codes.js';
 
 const test = suite('splice');
+
+type Local = net.Socket | ThinSocket;
+type Pair = [client: net.Socket, local: Local];
+
+/** The local connections that a daemon has: thin ones, and where there are none, node's own. */
+const KINDS: Readonly<Record<string, { readonly pair: () => Promise<Pair>; readonly accept: typeof acceptThin }>> = {
+  thin: { pair: thinPair, accept: acceptThin },
+  'of node': { pair: tcpPair, accept: () => undefined },
+};
+/** of the test that runs */
+let { pair, accept } = KINDS['thin']!;
+
+function each(name: string, run: () => Promise<void>, options: TestOptions = {}): void {
+  for (const [kind, made] of Object.entries(KINDS))
+    test(
+      `${name} (${kind})`,
+      async () => {
+        ({ pair, accept } = made);
+        await run();
+      },
+      options,
+    );
+}
 
 const REQUEST = { service: 'x', class: 'interactive' } as const;
 const CALLER = { nodeId: new Uint8Array(32), name: 'me', tags: [] };
@@ -25,7 +49,7 @@ interface Joined {
   readonly ended: Promise<SpliceResult>;
 }
 
-function joinSocket(socket: net.Socket, code: Code = 'caller-gone'): Joined {
+function joinSocket(socket: Local, code: Code = 'caller-gone'): Joined {
   let settle: (result: SpliceResult) => void = () => undefined;
   const ended = new Promise<SpliceResult>(resolve => (settle = resolve));
   let times = 0;
@@ -44,16 +68,20 @@ interface Chain {
   readonly client: net.Socket;
   readonly server: net.Socket;
   /** the daemon's own sockets */
-  readonly accepted: net.Socket;
-  readonly dialed: net.Socket;
+  readonly accepted: Local;
+  readonly dialed: Local;
   readonly near: Joined;
   readonly far: Joined;
 }
 
 /** client ⇄ socket ⇄ stream ⇄ socket ⇄ server, all but the stream real. */
-async function chain(sockets?: [net.Socket, net.Socket]): Promise<Chain> {
-  const [client, accepted] = sockets ?? (await tcpPair());
-  const [server, dialed] = await tcpPair();
+async function chain(): Promise<Chain> {
+  const [client, accepted] = await pair();
+  return { client, ...(await chainBehind(accepted)) };
+}
+
+async function chainBehind(accepted: Local): Promise<Omit<Chain, 'client'>> {
+  const [server, dialed] = await pair();
   const near = joinSocket(accepted);
   const far = joinSocket(dialed, 'target-failed');
   const answer = (stream: ServiceStream): StreamHandler => {
@@ -62,10 +90,10 @@ async function chain(sockets?: [net.Socket, net.Socket]): Promise<Chain> {
     return far.splice;
   };
   near.splice.attach(openLocal(answer, REQUEST, CALLER, near.splice, WINDOW));
-  return { client, server, accepted, dialed, near, far };
+  return { server, accepted, dialed, near, far };
 }
 
-test('bytes both ways, then the end of each direction after the other', async () => {
+each('bytes both ways, then the end of each direction after the other', async () => {
   const { client, server, near, far } = await chain();
   const atServer = readAll(server);
   client.end('question');
@@ -80,7 +108,7 @@ test('bytes both ways, then the end of each direction after the other', async ()
   assert.is(results[0].bytesReceived, 6);
 });
 
-test('the answering side may end first and still hear the rest', async () => {
+each('the answering side may end first and still hear the rest', async () => {
   const { client, server, near } = await chain();
   const atClient = readAll(client);
   server.end('hello');
@@ -92,7 +120,7 @@ test('the answering side may end first and still hear the rest', async () => {
   assert.is((await near.ended).code, 'no-error');
 });
 
-test('megabytes both ways at once arrive whole', async () => {
+each('megabytes both ways at once arrive whole', async () => {
   const { client, server, near, far } = await chain();
   const size = full(8, 128) * 1024 * 1024;
   const send = async (socket: net.Socket): Promise<string> => {
@@ -125,7 +153,7 @@ test('megabytes both ways at once arrive whole', async () => {
   assert.is((await far.ended).bytesSent, size);
 });
 
-test('a stalled reader stops the writer; what lies between is bounded', async () => {
+each('a stalled reader stops the writer; what lies between is bounded', async () => {
   const { client, server, near, far } = await chain();
   const block = Buffer.alloc(64 * 1024);
   let accepted = 0;
@@ -147,7 +175,7 @@ test('a stalled reader stops the writer; what lies between is bounded', async ()
   await Promise.all([near.ended, far.ended]);
 });
 
-test('a reset by the local client resets the other socket', async () => {
+each('a reset by the local client resets the other socket', async () => {
   const { client, server, near, far } = await chain();
   const atServer = readAll(server);
   client.write('x');
@@ -160,7 +188,7 @@ test('a reset by the local client resets the other socket', async () => {
   assert.equal([atFar.ending, atFar.code], ['peer', 'caller-gone']);
 });
 
-test('a reset by the target resets the client', async () => {
+each('a reset by the target resets the client', async () => {
   const { client, server, far } = await chain();
   const atClient = readAll(client);
   server.write('partial');
@@ -170,7 +198,7 @@ test('a reset by the target resets the client', async () => {
   assert.is((await far.ended).code, 'target-failed');
 });
 
-test('writing to a client that has closed resets the stream', async () => {
+each('writing to a client that has closed resets the stream', async () => {
   const { client, server, near } = await chain();
   server.on('error', () => undefined);
   client.destroy();
@@ -197,14 +225,17 @@ except ConnectionResetError:
 `;
 
 /** A connection whose client stalls until `finish`, which tells how the client saw it end. */
-async function stalledReader(): Promise<{ accepted: net.Socket; finish: () => Promise<string> }> {
+async function stalledReader(): Promise<{ accepted: Local; finish: () => Promise<string> }> {
   const listener = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
   await once(listener.listen(0, '127.0.0.1'), 'listening');
   const { port } = listener.address() as net.AddressInfo;
   const reader = spawn('python3', ['-c', SLOW_READER, String(port)], { stdio: ['pipe', 'pipe', 'inherit'] });
   let said = '';
   reader.stdout.setEncoding('utf8').on('data', (text: string) => (said += text));
-  const [accepted] = (await once(listener, 'connection')) as [net.Socket];
+  const accepted = await new Promise<Local>(resolve => {
+    listener.once('connection', resolve);
+    accept(listener, resolve);
+  });
   listener.close();
   const finish = async (): Promise<string> => {
     const ended = once(reader.stdout, 'end');
@@ -215,11 +246,11 @@ async function stalledReader(): Promise<{ accepted: net.Socket; finish: () => Pr
   return { accepted, finish };
 }
 
-test(
+each(
   'a cut stream never looks like a whole one, even with a stalled reader',
   async () => {
     const { accepted, finish } = await stalledReader();
-    const { server, near, far } = await chain([accepted, accepted]);
+    const { server, near, far } = await chainBehind(accepted);
     const block = Buffer.alloc(1024 * 1024);
     for (let i = 0; i < 64; i++) server.write(block);
     server.end();
@@ -232,7 +263,7 @@ test(
   { needs: ['python3'] },
 );
 
-test(
+each(
   'nor when its end has come already and waits behind the bytes',
   async () => {
     const { accepted, finish } = await stalledReader();
@@ -248,8 +279,8 @@ test(
   { needs: ['python3'] },
 );
 
-test('a cut in the moment of the end closes the socket', async () => {
-  const [client, accepted] = await tcpPair();
+each('a cut in the moment of the end closes the socket', async () => {
+  const [client, accepted] = await pair();
   const { splice } = joinSocket(accepted);
   const stream = recorder();
   splice.attach(stream);
@@ -261,7 +292,7 @@ test('a cut in the moment of the end closes the socket', async () => {
   assert.is((await readAll(client)).bytes.toString(), 'all');
 });
 
-test('a cut behind the last byte, with the end on its way, closes everything', async () => {
+each('a cut behind the last byte, with the end on its way, closes everything', async () => {
   const { client, server, accepted, dialed, near, far } = await chain();
   const atServer = readAll(server);
   server.end('all');
@@ -271,7 +302,7 @@ test('a cut behind the last byte, with the end on its way, closes everything', a
   await eventually('both sockets are closed', () => accepted.closed && dialed.closed);
 });
 
-test('a reset right behind the last bytes is not taken for their end', async () => {
+each('a reset right behind the last bytes is not taken for their end', async () => {
   for (let i = 0; i < 20; i++) {
     const { client, server, near, far } = await chain();
     const atClient = readAll(client);
@@ -282,12 +313,12 @@ test('a reset right behind the last bytes is not taken for their end', async () 
   }
 });
 
-test('a unix socket carries bytes and ends like TCP', async () => {
+each('a unix socket carries bytes and ends like TCP', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'warren-'));
   try {
     const server = await serve(socket => socket.end(`hello `), join(folder, 's'));
     const dialed = await dialText(server.target);
-    const [client, accepted] = await tcpPair();
+    const [client, accepted] = await pair();
     const near = joinSocket(accepted);
     const far = joinSocket(dialed);
     const answer = (stream: ServiceStream): StreamHandler => {
@@ -320,8 +351,8 @@ function recorder(): ServiceStream & { readonly calls: string[] } {
   };
 }
 
-test('what came before the answer is given to the next stream, once', async () => {
-  const [client, accepted] = await tcpPair();
+each('what came before the answer is given to the next stream, once', async () => {
+  const [client, accepted] = await pair();
   const streams = [recorder(), recorder()];
   let next = 0;
   const splice = new Splice({
@@ -346,8 +377,8 @@ test('what came before the answer is given to the next stream, once', async () =
   assert.equal(streams[0]!.calls, ['write early', 'end']);
 });
 
-test('before the answer no more is read than can be kept', async () => {
-  const [client, accepted] = await tcpPair();
+each('before the answer no more is read than can be kept', async () => {
+  const [client, accepted] = await pair();
   client.on('error', () => undefined);
   const stream = recorder();
   const splice = new Splice({
@@ -366,8 +397,8 @@ test('before the answer no more is read than can be kept', async () => {
   splice.cut('cancelled');
 });
 
-test('credit goes back for bytes that the operating system took, and for no others', async () => {
-  const [client, accepted] = await tcpPair();
+each('credit goes back for bytes that the operating system took, and for no others', async () => {
+  const [client, accepted] = await pair();
   client.pause();
   client.on('error', () => undefined);
   const stream = recorder();
@@ -399,8 +430,8 @@ test('credit goes back for bytes that the operating system took, and for no othe
   splice.cut('cancelled');
 });
 
-test('small chunks for a reader that stalls cost little more than their bytes, and arrive in order', async () => {
-  const [client, accepted] = await tcpPair();
+each('small chunks for a reader that stalls cost little more than their bytes, and arrive in order', async () => {
+  const [client, accepted] = await pair();
   const { splice } = joinSocket(accepted);
   let consumed = 0;
   const stream: ServiceStream = {

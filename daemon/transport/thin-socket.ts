@@ -1,0 +1,365 @@
+/**
+ * A local connection without the streams of node: what a splice needs of a socket, right on the handle that libuv gives.
+ * A `net.Socket` costs more for each connection and each read than all the rest of the way. The only place beside
+ * reading.ts that looks into node; where the insides look different there are no thin sockets, and `net.Socket` does it.
+ */
+import { EventEmitter } from 'node:events';
+import { isIPv4, isIPv6, type Server } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { LENT, firstOrAll } from './reading.js';
+
+/** What the users of a local connection call: `net.Socket` has all of it, and so has a thin socket. */
+export interface LocalSocket {
+  readonly connecting?: boolean;
+  readonly destroyed: boolean;
+  /** bytes written that the operating system does not have yet */
+  readonly writableLength: number;
+  readonly writableEnded: boolean;
+  /** the FIN is with the operating system */
+  readonly writableFinished: boolean;
+  on(event: 'data', listener: (chunk: Uint8Array) => void): unknown;
+  on(event: 'error', listener: (error: Error) => void): unknown;
+  on(event: 'end' | 'close', listener: () => void): unknown;
+  once(event: 'connect' | 'finish' | 'close', listener: () => void): unknown;
+  pause(): unknown;
+  resume(): unknown;
+  cork(): void;
+  uncork(): void;
+  write(chunk: Uint8Array, taken: (error?: Error | null) => void): unknown;
+  end(): unknown;
+  destroy(error?: Error): unknown;
+}
+
+// ── what node keeps to itself ──────────────────────────────────────────────────────────────────────────────────────
+
+interface Request {
+  handle?: Handle;
+  oncomplete: (status: number) => void;
+  /** memory that must stay until the request is done */
+  keeps?: readonly Uint8Array[];
+}
+
+interface Handle {
+  onread: () => Uint8Array | undefined;
+  useUserBuffer(memory: Uint8Array): void;
+  readStart(): number;
+  readStop(): number;
+  writeBuffer(request: Request, chunk: Uint8Array): number;
+  writev(request: Request, chunks: readonly Uint8Array[], allBytes: true): number;
+  shutdown(request: Request): number;
+  close(closed: () => void): void;
+  // of TCP only
+  reset?(closed: () => void): number;
+  setNoDelay?(on: boolean): number;
+  getpeername?(out: { address?: string; port?: number }): number;
+  connect?(request: Request, address: string, port: number): number;
+  connect6?(request: Request, address: string, port: number): number;
+}
+
+interface Inside {
+  readonly newWrite: new () => Request;
+  readonly newShutdown: new () => Request;
+  readonly newConnect: new () => Request;
+  readonly newTcp: () => Handle;
+  /** what the last call on a handle has done */
+  readonly state: ArrayLike<number>;
+  readonly readAt: number;
+  readonly asyncAt: number;
+}
+
+/** libuv's UV_EOF and UV_ENOTCONN: shutdown of a connection that the other end has reset. */
+const EOF = -4095;
+const NOT_CONNECTED = -107;
+
+type Constructor<T> = new (kind?: number) => T;
+type Binding = Readonly<Record<string, unknown>>;
+
+function lookInside(): Inside | undefined {
+  const { binding } = process as unknown as { readonly binding?: (name: string) => Binding };
+  if (typeof binding !== 'function') return undefined;
+  try {
+    const stream = binding.call(process, 'stream_wrap');
+    const tcp = binding.call(process, 'tcp_wrap');
+    const { WriteWrap, ShutdownWrap, streamBaseState: state, kReadBytesOrError: readAt, kLastWriteWasAsync: asyncAt } = stream; // prettier-ignore
+    const { TCP, TCPConnectWrap, constants } = tcp;
+    const areFunctions = [WriteWrap, ShutdownWrap, TCP, TCPConnectWrap].every(made => typeof made === 'function');
+    const kind = (constants as { readonly SOCKET?: unknown } | undefined)?.SOCKET;
+    if (!areFunctions || !ArrayBuffer.isView(state) || ![readAt, asyncAt, kind].every(Number.isInteger))
+      return undefined;
+    const newTcp = (): Handle => new (TCP as Constructor<Handle>)(kind as number);
+    const probe = newTcp();
+    const isComplete = isHandle(probe) && typeof probe.connect === 'function' && typeof probe.reset === 'function';
+    probe.close(() => undefined);
+    if (!isComplete) return undefined;
+    return {
+      newWrite: WriteWrap as Constructor<Request>,
+      newShutdown: ShutdownWrap as Constructor<Request>,
+      newConnect: TCPConnectWrap as Constructor<Request>,
+      newTcp,
+      state: state as unknown as ArrayLike<number>,
+      readAt: readAt as number,
+      asyncAt: asyncAt as number,
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'writeBuffer', 'writev', 'shutdown', 'close'] as const;
+
+function isHandle(handle: unknown): handle is Handle {
+  return METHODS.every(name => typeof (handle as Partial<Handle> | null)?.[name] === 'function');
+}
+
+/** This node's insides; undefined where they look different. */
+const inside = lookInside();
+
+// ── where they come from ───────────────────────────────────────────────────────────────────────────────────────────
+
+/**
+ * From now on the server's connections come as thin sockets, half-open, without delay, not read yet. Where that is not
+ * possible nothing changes: they come as its `connection` event.
+ * @param server listening, no connection having come in yet
+ */
+export function acceptThin(server: Server, accepted: (socket: ThinSocket) => void): void {
+  const { _handle: listening } = server as unknown as { readonly _handle?: { onconnection?: unknown } | null };
+  if (inside === undefined || typeof listening?.onconnection !== 'function') return;
+  const ofNode = listening.onconnection as (status: number, handle: unknown) => void;
+  const known = inside;
+  listening.onconnection = function (this: unknown, status: number, handle: unknown): void {
+    if (status !== 0 || !isHandle(handle)) return void ofNode.call(this, status, handle);
+    handle.setNoDelay?.(true);
+    accepted(new ThinSocket(known, handle));
+  };
+}
+
+/**
+ * Begins to connect; `connect`, `error` and `close` tell how it goes.
+ * @param host undefined is returned when that is a name
+ */
+export function dialThin(host: string, port: number): ThinSocket | undefined {
+  if (inside === undefined || !(isIPv4(host) || isIPv6(host))) return undefined;
+  const handle = inside.newTcp();
+  handle.setNoDelay?.(true);
+  const socket = new ThinSocket(inside, handle);
+  socket.connect(host, port);
+  return socket;
+}
+
+// ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+function failure(call: string, status: number, where = ''): NodeJS.ErrnoException {
+  const code = getSystemErrorName(status);
+  return Object.assign(new Error(`${call} ${code}${where}`), { errno: status, code, syscall: call });
+}
+
+export class ThinSocket extends EventEmitter implements LocalSocket {
+  connecting = false;
+  destroyed = false;
+  /** The descriptor is gone. */
+  closed = false;
+  writableLength = 0;
+  writableEnded = false;
+  writableFinished = false;
+
+  private wantsReading = false;
+  private isReading = false;
+  private hasReadAll = false;
+  private corks = 0;
+  /** written, not yet with libuv */
+  private waiting: Uint8Array[] = [];
+  private waitingBytes = 0;
+  /** the write that libuv could not finish at once */
+  private writing: Request | undefined;
+  private isShuttingDown = false;
+  private taken: ((error?: Error | null) => void) | undefined;
+
+  constructor(
+    private readonly node: Inside,
+    private readonly handle: Handle,
+  ) {
+    super();
+    handle.onread = () => this.onRead();
+    handle.useUserBuffer(firstOrAll(0));
+  }
+
+  // Connecting.
+
+  connect(host: string, port: number): void {
+    this.connecting = true;
+    const request = new this.node.newConnect();
+    const failed = (status: number): void => void this.destroy(failure('connect', status, ` ${host}:${port}`));
+    request.oncomplete = status => {
+      if (this.destroyed) return;
+      this.connecting = false;
+      if (status !== 0) return failed(status);
+      this.emit('connect');
+      if (this.wantsReading) this.resume();
+      this.flush();
+    };
+    const status = isIPv4(host)
+      ? this.handle.connect!(request, host, port)
+      : this.handle.connect6!(request, host, port);
+    if (status !== 0) failed(status);
+  }
+
+  /** Asked of the operating system each time: undefined when the connection is no more, and for a unix socket. */
+  get peer(): { readonly host: string; readonly port: number } | undefined {
+    const out: { address?: string; port?: number } = {};
+    if (this.destroyed || this.handle.getpeername?.(out) !== 0) return undefined;
+    return { host: out.address!, port: out.port! };
+  }
+
+  get isTcp(): boolean {
+    return this.handle.reset !== undefined;
+  }
+
+  // Reading.
+
+  resume(): void {
+    this.wantsReading = true;
+    if (this.isReading || this.hasReadAll || this.destroyed || this.connecting) return;
+    this.isReading = true;
+    const status = this.handle.readStart();
+    if (status !== 0) this.destroy(failure('read', status));
+  }
+
+  pause(): void {
+    this.wantsReading = false;
+    if (!this.isReading || this.destroyed) return;
+    this.isReading = false;
+    this.handle.readStop();
+  }
+
+  /** @returns where the next read goes */
+  private onRead(): Uint8Array | undefined {
+    const n = this.node.state[this.node.readAt]!;
+    if (this.destroyed || n === 0) return undefined;
+    if (n > 0) {
+      this.emit('data', LENT.slice(0, n));
+      return firstOrAll(n);
+    }
+    this.isReading = false;
+    if (n !== EOF) {
+      this.destroy(failure('read', n));
+      return undefined;
+    }
+    this.hasReadAll = true;
+    this.emit('end');
+    this.closeWhenDone();
+    return undefined;
+  }
+
+  // Writing.
+
+  cork(): void {
+    this.corks++;
+  }
+
+  uncork(): void {
+    if (this.corks > 0 && --this.corks === 0) this.flush();
+  }
+
+  /** @param taken called when the operating system has what was written; one and the same for all writes */
+  write(chunk: Uint8Array, taken: (error?: Error | null) => void): void {
+    if (this.destroyed || this.writableEnded) return;
+    this.taken = taken;
+    this.waiting.push(chunk);
+    this.waitingBytes += chunk.length;
+    this.writableLength += chunk.length;
+    this.flush();
+  }
+
+  /** FIN behind what was written. */
+  end(): void {
+    if (this.destroyed || this.writableEnded) return;
+    this.writableEnded = true;
+    this.flush();
+  }
+
+  private flush(): void {
+    if (this.connecting || this.destroyed || this.writing !== undefined || this.corks > 0) return;
+    if (this.waitingBytes > 0) this.pass();
+    if (this.writableEnded && this.writableLength === 0) this.shutDown();
+  }
+
+  private pass(): void {
+    const chunks = this.waiting;
+    const bytes = this.waitingBytes;
+    this.waiting = [];
+    this.waitingBytes = 0;
+    const request = new this.node.newWrite();
+    const { handle } = this;
+    const status = chunks.length === 1 ? handle.writeBuffer(request, chunks[0]!) : handle.writev(request, chunks, true);
+    if (status !== 0) return void this.destroy(failure('write', status));
+    if (this.node.state[this.node.asyncAt] === 0) return this.passed(bytes);
+    this.writing = request;
+    request.keeps = chunks;
+    request.oncomplete = done => {
+      this.writing = undefined;
+      if (this.destroyed) return;
+      if (done !== 0) return void this.destroy(failure('write', done));
+      this.passed(bytes);
+      this.flush();
+    };
+  }
+
+  private passed(bytes: number): void {
+    this.writableLength -= bytes;
+    this.taken?.();
+  }
+
+  private shutDown(): void {
+    if (this.isShuttingDown || this.destroyed) return;
+    this.isShuttingDown = true;
+    const request = new this.node.newShutdown();
+    const finished = (): void => {
+      if (this.destroyed) return;
+      this.writableFinished = true;
+      this.emit('finish');
+      this.closeWhenDone();
+    };
+    request.oncomplete = finished;
+    const status = this.handle.shutdown(request);
+    if (status === 0) return;
+    if (status === 1 || status === NOT_CONNECTED) process.nextTick(finished);
+    else this.destroy(failure('shutdown', status));
+  }
+
+  // The end.
+
+  private closeWhenDone(): void {
+    if (this.hasReadAll && this.writableFinished) this.destroy();
+  }
+
+  /** Closes at once; what was not passed on is dropped. `error`, if there is one, then `close` follow later. */
+  destroy(error?: Error): void {
+    if (this.destroyed) return;
+    this.letGo();
+    this.handle.close(this.hasClosed);
+    if (error !== undefined) process.nextTick(() => this.emit('error', error));
+  }
+
+  /**
+   * Closes at once, with RST.
+   * @throws Error when the operating system refuses, or the socket is not TCP; nothing has happened then
+   */
+  resetAndDestroy(): void {
+    if (this.destroyed) return;
+    const status = this.handle.reset?.(this.hasClosed);
+    if (status !== 0) throw failure('reset', status ?? NOT_CONNECTED);
+    this.letGo();
+  }
+
+  private letGo(): void {
+    this.destroyed = true;
+    this.isReading = false;
+    this.waiting = [];
+    this.taken = undefined;
+  }
+
+  private readonly hasClosed = (): void => {
+    this.closed = true;
+    this.emit('close');
+  };
+}

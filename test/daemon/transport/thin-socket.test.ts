@@ -1,0 +1,283 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import net, { type AddressInfo, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { acceptThin, dialThin, type ThinSocket } from '../../../daemon/transport/thin-socket.js';
+import { assert, suite } from '../../helpers/suite.js';
+import { eventually, readAll, serve, settled, thinPair } from '../../helpers/sockets.js';
+
+const test = suite('thin sockets');
+
+/** What a thin socket tells, in order. */
+function record(socket: ThinSocket): { readonly told: string[]; readonly chunks: Uint8Array[] } {
+  const told: string[] = [];
+  const chunks: Uint8Array[] = [];
+  socket.once('connect', () => told.push('connect'));
+  socket.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+  socket.on('end', () => told.push('end'));
+  socket.once('finish', () => told.push('finish'));
+  socket.on('error', (error: Error) => told.push(error.message));
+  socket.on('close', () => told.push('close'));
+  return { told, chunks };
+}
+
+const all = (chunks: readonly Uint8Array[]): Buffer => Buffer.concat(chunks);
+const ignore = (): void => undefined;
+
+function dialed(port: number): ThinSocket {
+  const socket = dialThin('127.0.0.1', port);
+  assert.ok(socket, 'this node has thin sockets');
+  return socket;
+}
+
+test('bytes both ways and an end of each; each chunk has memory of its own', async () => {
+  const [client, socket] = await thinPair();
+  const { told, chunks } = record(socket);
+  client.write('one');
+  await new Promise(resolve => setTimeout(resolve, 20));
+  assert.is(chunks.length, 0, 'nothing is read before resume');
+  socket.resume();
+  await eventually('it is read', () => chunks.length === 1);
+  client.end('two');
+  await eventually('the end', () => told.includes('end'));
+  assert.is(all(chunks).toString(), 'onetwo');
+  for (const { buffer, length } of chunks) assert.is(buffer.byteLength, length);
+  assert.is(socket.destroyed, false, 'half-open');
+  const atClient = readAll(client);
+  socket.write(Buffer.from('answer'), ignore);
+  socket.end();
+  assert.equal(await atClient, { bytes: Buffer.from('answer'), how: 'end' });
+  await eventually('closed', () => socket.closed);
+  assert.equal(told, ['end', 'finish', 'close']);
+  client.destroy();
+});
+
+test('what is written, and the end, before the connection is there goes out when it is', async () => {
+  const server = await serve(socket => socket.pipe(socket));
+  const socket = dialed(server.port);
+  const { told, chunks } = record(socket);
+  assert.ok(socket.connecting);
+  let taken = 0;
+  socket.resume();
+  socket.write(Buffer.from('a'), () => taken++);
+  socket.write(Buffer.from('bc'), () => taken++);
+  assert.is(socket.writableLength, 3);
+  assert.is(taken, 0);
+  socket.end();
+  await eventually('closed', () => socket.closed);
+  assert.is(all(chunks).toString(), 'abc');
+  assert.is(socket.writableLength, 0);
+  assert.ok(taken > 0);
+  assert.is(told[0], 'connect');
+  assert.is(told.at(-1), 'close');
+  assert.equal(told.slice().sort(), ['close', 'connect', 'end', 'finish']);
+  await server.close();
+});
+
+test('a refused connection is an error with code, then the close', async () => {
+  const server = await serve(ignore);
+  const { port } = server;
+  await server.close();
+  const socket = dialed(port);
+  let code: string | undefined;
+  socket.on('error', (error: NodeJS.ErrnoException) => (code = error.code));
+  const { told } = record(socket);
+  await eventually('closed', () => socket.closed);
+  assert.equal(told, [`connect ECONNREFUSED 127.0.0.1:${port}`, 'close']);
+  assert.is(code, 'ECONNREFUSED');
+});
+
+test('a socket that is destroyed while it connects tells its close and nothing else', async () => {
+  const server = await serve(ignore);
+  const socket = dialed(server.port);
+  const { told } = record(socket);
+  socket.write(Buffer.from('x'), ignore);
+  socket.destroy();
+  socket.destroy();
+  await eventually('closed', () => socket.closed);
+  assert.equal(told, ['close']);
+  await server.close();
+});
+
+test('a reset by the other end is an error; one by this end reaches the other', async () => {
+  const [client, socket] = await thinPair();
+  const { told } = record(socket);
+  socket.resume();
+  client.resetAndDestroy();
+  await eventually('closed', () => socket.closed);
+  assert.equal(told, ['read ECONNRESET', 'close']);
+
+  const [reader, cut] = await thinPair();
+  const atReader = readAll(reader);
+  const { told: toldOfCut } = record(cut);
+  cut.resetAndDestroy();
+  assert.is((await atReader).how, 'ECONNRESET');
+  await eventually('closed', () => cut.closed);
+  assert.equal(toldOfCut, ['close']);
+});
+
+test('writing to an end that has gone is an error', async () => {
+  const [client, socket] = await thinPair();
+  const { told } = record(socket);
+  client.resetAndDestroy();
+  await once(client, 'close');
+  for (let i = 0; i < 100 && !socket.destroyed; i++) {
+    socket.write(Buffer.from('anyone?'), ignore);
+    await new Promise(setImmediate);
+  }
+  await eventually('closed', () => socket.closed);
+  assert.match(told[0]!, /^write (EPIPE|ECONNRESET)$/);
+  assert.is(told.at(-1), 'close');
+});
+
+test('a socket that is paused leaves the bytes to the operating system', async () => {
+  const [client, socket] = await thinPair();
+  const { chunks } = record(socket);
+  const size = 64 * 1024 * 1024;
+  client.write(Buffer.alloc(size, 7));
+  let got = 0;
+  socket.on('data', chunk => {
+    got += chunk.length;
+    socket.pause();
+  });
+  socket.resume();
+  const first = await settled(() => got);
+  assert.is(chunks.length, 1, 'one read, for the pause came within it');
+  assert.is(await settled(() => got), first);
+  assert.ok(client.writableLength > 0, 'the writer waits');
+  socket.on('data', () => socket.resume());
+  socket.resume();
+  await eventually('the rest', () => got === size);
+  assert.ok(all(chunks).every(byte => byte === 7));
+  client.destroy();
+  socket.destroy();
+});
+
+test('what the other end does not take waits, in order, and counts until it is taken', async () => {
+  const [client, socket] = await thinPair();
+  client.pause();
+  const size = 256 * 1024;
+  let taken = 0;
+  for (let i = 0; i < 256; i++) {
+    socket.cork();
+    for (let j = 0; j < 4; j++) socket.write(Buffer.alloc(size / 4, i), () => taken++);
+    socket.uncork();
+    await new Promise(setImmediate);
+  }
+  socket.end();
+  const waits = socket.writableLength;
+  assert.ok(waits > 32 * 1024 * 1024, `${waits} bytes wait`);
+  assert.is(socket.writableFinished, false);
+  const before = taken;
+  const { bytes, how } = await readAll(client.resume());
+  assert.is(how, 'end');
+  assert.is(bytes.length, 256 * size);
+  for (let i = 0; i < 256; i++) assert.ok(bytes.subarray(i * size, (i + 1) * size).every(byte => byte === i));
+  assert.is(socket.writableLength, 0);
+  assert.ok(taken > before);
+  client.destroy();
+  socket.destroy();
+});
+
+test('writes within a cork go out together', async () => {
+  const [client, socket] = await thinPair();
+  const chunks: Buffer[] = [];
+  client.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.cork();
+  for (const text of ['a', 'b', 'c']) socket.write(Buffer.from(text), ignore);
+  await new Promise(resolve => setTimeout(resolve, 20));
+  assert.is(chunks.length, 0);
+  socket.uncork();
+  await eventually('they come', () => all(chunks).toString() === 'abc');
+  assert.is(chunks.length, 1);
+  client.destroy();
+  socket.destroy();
+});
+
+test('nothing is heard after destroy, not even the rest of what was read', async () => {
+  const [client, socket] = await thinPair();
+  const { told, chunks } = record(socket);
+  client.end(Buffer.alloc(1024 * 1024));
+  socket.on('data', () => socket.destroy());
+  socket.resume();
+  await eventually('closed', () => socket.closed);
+  assert.is(chunks.length, 1);
+  assert.equal(told, ['close']);
+  socket.write(Buffer.from('x'), ignore);
+  socket.end();
+  socket.resume();
+  socket.pause();
+  client.destroy();
+});
+
+test('who is at the other end is known while there is one', async () => {
+  const [client, socket] = await thinPair();
+  assert.equal(socket.peer, { host: '127.0.0.1', port: client.localPort });
+  assert.ok(socket.isTcp);
+  client.resetAndDestroy();
+  await eventually('it is gone', () => socket.peer === undefined);
+  socket.destroy();
+  assert.is(socket.peer, undefined);
+});
+
+test('unix sockets are thin too, and know no reset', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'warren-'));
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  try {
+    server.listen(join(folder, 's'));
+    await once(server, 'listening');
+    const accepted = new Promise<ThinSocket>(resolve => acceptThin(server, resolve));
+    const client = net.connect(join(folder, 's'));
+    const socket = await accepted;
+    assert.is(socket.isTcp, false);
+    assert.is(socket.peer, undefined);
+    assert.throws(() => socket.resetAndDestroy());
+    assert.is(socket.destroyed, false);
+    const atClient = readAll(client);
+    socket.write(Buffer.from('hello'), ignore);
+    socket.end();
+    assert.equal(await atClient, { bytes: Buffer.from('hello'), how: 'end' });
+    socket.destroy();
+  } finally {
+    server.close();
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('an IPv6 address is dialed, a name is left to node', async () => {
+  const server = net.createServer(socket => socket.end('six'));
+  server.listen(0, '::1');
+  await once(server, 'listening');
+  const socket = dialThin('::1', (server.address() as AddressInfo).port)!;
+  const { chunks } = record(socket);
+  socket.resume();
+  await eventually('it answers', () => all(chunks).toString() === 'six');
+  socket.destroy();
+  server.close();
+  assert.is(dialThin('localhost', 1), undefined);
+});
+
+test('a server that looks different inside keeps its own sockets', async () => {
+  acceptThin({} as Server, () => assert.unreachable());
+  acceptThin({ _handle: {} } as unknown as Server, () => assert.unreachable());
+  const server = net.createServer();
+  let ofNode = 0;
+  server.on('connection', socket => {
+    ofNode++;
+    socket.destroy();
+  });
+  server.on('error', () => undefined);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  acceptThin(server, () => assert.unreachable());
+  const { _handle: handle } = server as unknown as { _handle: { onconnection(status: number, made: unknown): void } };
+  let told: Error | undefined;
+  server.on('error', error => (told = error));
+  handle.onconnection(-24, undefined);
+  assert.is((told as NodeJS.ErrnoException).code, 'EMFILE');
+  assert.is(ofNode, 0);
+  server.close();
+});
+
+test.run();
