@@ -50,8 +50,11 @@ export interface LinkHandler {
   fill?(draft: RecordDraft): void;
   /** The peer has received records 0 … records-1 of this link. */
   acked?(records: number): void;
-  /** The link has looked at its clocks: every `tickMs`. */
-  tick?(): void;
+  /**
+   * The link looks at its clocks: every `tickMs` while anything is under way, else before its next ping.
+   * @returns true to be asked again after `tickMs` in any case
+   */
+  tick?(): boolean;
   linkClosed?(code: Code, sentence: string, by: LinkEnd): void;
 }
 
@@ -122,6 +125,8 @@ export class Link {
 
   // liveness and limits
   private tickTimer: Timer | undefined;
+  /** Nothing is under way: the next tick is for the next ping, and whatever moves before that brings it forward. */
+  private isResting = false;
   private pingOut: PingOut | undefined;
   private readonly pingRate: RateLimit;
   private readonly controlRate: RateLimit;
@@ -164,7 +169,7 @@ export class Link {
     this.pingRate = new RateLimit(limits.rates.pings, now);
     this.controlRate = new RateLimit(limits.rates.control, now);
     this.emptyRate = new RateLimit(limits.rates.empty, now);
-    this.tickTimer = timers.after(limits.link.tickMs, () => this.tick());
+    this.tickIn(limits.link.tickMs);
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -255,6 +260,7 @@ export class Link {
     if (chunks.length === 0 || this.closed) return;
     for (const chunk of chunks) this.bytesSent += chunk.length;
     this.port.write(chunks);
+    this.stir();
   }
 
   /** The port has room again. */
@@ -269,6 +275,7 @@ export class Link {
     if (this.closed) return;
     this.bytesReceived += chunk.length;
     this.receivedAt = this.timers.monotonic();
+    this.stir();
     try {
       this.opener.push(chunk);
     } catch (error) {
@@ -385,17 +392,37 @@ export class Link {
   }
 
   private tick(): void {
-    const { pingIdleMs, pingSilentMs, tickMs } = this.limits.link;
-    const now = this.timers.monotonic();
-    this.tickTimer = this.timers.after(tickMs, () => this.tick());
-    this.handler?.tick?.();
+    const isWatched = this.handler?.tick?.() === true;
     if (this.closed) return;
-    if (this.pingOut !== undefined) return this.watchPing(this.pingOut, now);
+    const now = this.timers.monotonic();
+    if (this.pingOut !== undefined) this.watchPing(this.pingOut, now);
+    else this.watchPath(now);
+    if (this.closed) return;
+    const { pingIdleMs, tickMs } = this.limits.link;
+    const silence = now - this.receivedAt;
+    this.isResting = !isWatched && this.pingOut === undefined && this.feedback.inFlight === 0 && silence >= tickMs;
+    this.tickIn(this.isResting ? Math.ceil(pingIdleMs - silence) : tickMs);
+  }
+
+  private tickIn(ms: number): void {
+    this.tickTimer = this.timers.after(ms, () => this.tick());
+  }
+
+  /** Something moves on the link. */
+  private stir(): void {
+    if (!this.isResting || this.closed) return;
+    this.isResting = false;
+    this.tickTimer?.cancel();
+    this.tickIn(this.limits.link.tickMs);
+  }
+
+  private watchPath(now: number): void {
+    const { pingIdleMs, pingSilentMs, tickMs } = this.limits.link;
+    const silence = now - this.receivedAt;
     const oldest = this.feedback.oldestSentAt;
     const isSilent = oldest !== undefined && now - Math.max(oldest, this.feedback.ackedAt) >= pingSilentMs;
-    const isIdle = now - this.receivedAt >= pingIdleMs;
-    if (isSilent || isIdle) this.ping();
-    if (now - this.receivedAt >= tickMs) this.trim();
+    if (isSilent || silence >= pingIdleMs) this.ping();
+    if (silence >= tickMs) this.trim();
   }
 
   /** Nothing at all arriving, or no answer for several deadlines although other things arrive: the link is dead. */

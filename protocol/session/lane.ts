@@ -12,8 +12,8 @@ export interface LaneOwner {
   fill(lane: Lane, draft: RecordDraft): void;
   laneLost(lane: Lane, code: Code, sentence: string, by: LinkEnd): void;
   laneAcked(lane: Lane): void;
-  /** The link has looked at its clocks. */
-  laneTicked(lane: Lane): void;
+  /** The link looks at its clocks. @returns true: the lane is watched closely, whether anything is owed or not */
+  laneTicked(lane: Lane): boolean;
   /** @returns undefined when it is forgotten */
   stream(id: number): Stream | undefined;
   /** So many frames may wait for their LINKACK: more than the streams of any honest peer bring about. */
@@ -91,10 +91,10 @@ export class Lane implements LinkHandler {
     this.owner.laneAcked(this);
   }
 
-  tick(): void {
-    if (this.waiting.length - this.head > this.owner.mostTracked)
-      return this.link.close('limit', 'too many frames not acknowledged');
-    this.owner.laneTicked(this);
+  tick(): boolean {
+    if (this.waiting.length - this.head <= this.owner.mostTracked) return this.owner.laneTicked(this);
+    this.link.close('limit', 'too many frames not acknowledged');
+    return false;
   }
 
   linkClosed(code: Code, sentence: string, by: LinkEnd): void {

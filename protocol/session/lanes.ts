@@ -125,7 +125,7 @@ export class Lanes {
     if (lane.isInTrouble) return undefined;
     const twins = this.twinsOf(lane);
     const [twin] = twins;
-    if (twin === undefined) return undefined;
+    if (twin === undefined) return void (lane.slowSince = undefined);
     const bound = this.patienceWith(lane);
     if (owed < bound / 2) return this.isSlow(lane, twin) ? 'slow' : undefined;
     // Silence counts against a lane only while another one is heard: else it is the peer, or the whole path.

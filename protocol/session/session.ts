@@ -239,9 +239,9 @@ export class Session implements StreamOwner, LaneOwner {
     this.moveWaiting(lane);
   }
 
-  laneTicked(lane: Lane): void {
+  laneTicked(lane: Lane): boolean {
     const trouble = this.lanes.watch(lane);
-    if (trouble === undefined) return;
+    if (trouble === undefined) return lane.slowSince !== undefined;
     if (trouble === 'slow') {
       this.retire(lane.link);
     } else {
@@ -251,6 +251,7 @@ export class Session implements StreamOwner, LaneOwner {
       this.sendAgain(lane);
     }
     this.events.onTrouble?.(lane.link, trouble, this);
+    return true;
   }
 
   turnedHeavy(lane: Lane, stream: Stream): boolean {

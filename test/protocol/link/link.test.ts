@@ -98,6 +98,42 @@ test('an idle link is pinged every 15 s and lives', () => {
   assert.ok(recordsSent(links[0]) + recordsSent(links[1]) < 30);
 });
 
+test('a link looks at its clocks each 250 ms while anything is under way, else when its next ping is due', () => {
+  const { links, world } = pair({ delay: [5, 5], chunk: [1, 40] });
+  const ticks: [number[], number[]] = [[], []];
+  let isWatched = false;
+  links.forEach((link, side) => {
+    const tick = (): boolean => {
+      ticks[side as 0 | 1].push(world.timers.monotonic());
+      return isWatched;
+    };
+    link.setHandler({ frame: () => undefined, tick });
+  });
+  const ticksWithin = (ms: number): number[] => {
+    const before = ticks.map(of => of.length);
+    world.timers.run(ms);
+    return ticks.map((of, side) => of.length - before[side]!);
+  };
+  world.timers.run(1_000);
+  assert.equal(ticksWithin(10_000), [0, 0]);
+  // One sends, the other receives: both look soon, and rest again.
+  links[0].send(TYPE, new Uint8Array(200));
+  assert.equal(ticksWithin(270), [1, 1]);
+  world.timers.run(1_000);
+  assert.is((links[1] as unknown as { opener: { assembly: Uint8Array } }).opener.assembly.length, 0);
+  assert.equal(ticksWithin(10_000), [0, 0]);
+  let silence = 0;
+  for (let ms = 0; ms < 40_000; ms += 5) {
+    world.timers.run(5);
+    silence = Math.max(silence, world.timers.monotonic() - links[0].heardAt);
+  }
+  assert.ok(silence >= 15_000 && silence <= 15_020, `nothing was heard for ${silence} ms`);
+  isWatched = true;
+  links[0].send(TYPE, new Uint8Array(10));
+  world.timers.run(300);
+  assert.equal(ticksWithin(10_000), [40, 40]);
+});
+
 test('a silent path is noticed: idle within 20 s, with data out within 6 s', () => {
   const idle = pair();
   idle.wire.silence();
