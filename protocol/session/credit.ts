@@ -6,10 +6,14 @@ import type { Limits } from '../limits.js';
 
 /**
  * A stream has at most this share of what is free, counting its own part as free: few streams may have much each, many
- * leave something for the next. New streams begin with the smaller one.
+ * leave something for the next.
  */
 const SHARE_OF_FREE = 1 / 4;
-const BASIC_SHARE_OF_FREE = 1 / 256;
+/**
+ * New streams begin with the same window each until a peer's budget is used up this far. Beyond that they begin with less
+ * and less, by the square of what is free: streams that rest keep what they have, and thousands of them may rest.
+ */
+const PLENTY = 1 / 2;
 /**
  * A window doubles when more than this share of it would be consumed in a round trip: it ends up between two and four
  * times what is on the way.
@@ -69,8 +73,9 @@ export class PeerBudget {
 
   /** The window that a stream has whatever it does with it: `initial`, less when little is free. */
   basicWindow(): number {
-    const { initial, least } = this.limits.receive;
-    return Math.min(initial, Math.max(least, Math.floor(this.free * BASIC_SHARE_OF_FREE)));
+    const { initial, least, peer } = this.limits.receive;
+    const share = Math.max(0, this.free) / (PLENTY * peer);
+    return Math.min(initial, Math.max(least, Math.floor(initial * share * share)));
   }
 
   /** The session is over: whatever is still counted here is free. What comes back later counts no more. */
@@ -129,7 +134,7 @@ export class StreamCredit {
     private readonly limits: Limits['receive'],
     now: number,
   ) {
-    this.window = limits.initial;
+    this.window = budget.basicWindow();
     this.timedAt = now;
   }
 
@@ -143,6 +148,7 @@ export class StreamCredit {
   extend(): void {
     if (this.isOver) return;
     const outstanding = this.limit - this.consumed;
+    this.window = Math.max(this.window, this.budget.basicWindow());
     const wanted = this.budget.fairWindow(this.window, outstanding);
     if (wanted > outstanding) this.limit += this.budget.grant(wanted - outstanding);
   }

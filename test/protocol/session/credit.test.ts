@@ -82,6 +82,34 @@ test('two thousand stalled streams all get something, and the sum stays within t
   assert.ok(peer.granted <= limits.receive.peer);
 });
 
+test('eight thousand streams that rest after a small exchange have a window each, and nobody starves', () => {
+  const { peer, limits } = budgets();
+  const streams: StreamCredit[] = [];
+  for (let i = 0; i < 8_000; i++) {
+    const credit = new StreamCredit(peer, limits.receive, i);
+    streams.push(credit);
+    credit.extend();
+    credit.consume(200, i + 1, 1);
+    credit.extend();
+    assert.ok(credit.limit - credit.consumed >= limits.receive.least, `stream ${i} has ${credit.limit}`);
+    assert.is(credit.isStarving, false);
+  }
+  assert.ok(streams.slice(0, 1_000).every(s => s.limit >= limits.receive.initial));
+  assert.ok(peer.granted <= limits.receive.peer);
+});
+
+test('a stream that began with little has a whole window when the others are gone', () => {
+  const { peer, limits } = budgets({ receive: { peer: 1 * MiB } });
+  const first = Array.from({ length: 100 }, () => new StreamCredit(peer, limits.receive, 0));
+  for (const credit of first) credit.extend();
+  const late = new StreamCredit(peer, limits.receive, 0);
+  late.extend();
+  assert.ok(late.limit < limits.receive.initial / 2, `${late.limit}`);
+  for (const credit of first) credit.cancel();
+  late.extend();
+  assert.is(late.limit, limits.receive.initial);
+});
+
 test('with no budget left a stream starves, and says so until there is some', () => {
   const { peer, limits } = budgets({ receive: { peer: 64 * KiB, initial: 64 * KiB } });
   peer.grant(64 * KiB);
