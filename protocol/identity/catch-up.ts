@@ -6,14 +6,16 @@
  * where two logs part. A tag is the first 8 bytes of the hash of a claim or fork proof. The digest is a SHA-256 over all
  * of it in full, sorted; when digests are equal nobody lacks anything.
  */
-import { Reader, Writer, compare, equal, toHex } from '../bytes.js';
+import { Reader, Writer, equal, toHex } from '../bytes.js';
 import type { Primitives } from '../crypto/primitives.js';
 import { malformed } from '../errors.js';
 import type { Claim } from './claim.js';
 import type { KeyLog } from './key-log.js';
 import { NODE_ID_LENGTH, labelledHash, nodeIdText, type NodeIdText } from './node-id.js';
 import type { ClaimKind } from './shelves.js';
+import { SortedHashes } from './sorted-hashes.js';
 import { HASH_LENGTH, MAX_STATEMENTS, forkHash } from './statement.js';
+import type { Fork } from './statement.js';
 import { inTellingOrder } from './telling-order.js';
 import type { TrustItem } from './trust-item.js';
 
@@ -43,6 +45,8 @@ export interface CatchUpView {
   /** Of the other nodes with a live grant; with `everything`, all that are kept. */
   otherLogs(everything: boolean): readonly KeyLog[];
   claims(kind: ClaimKind): readonly { readonly claim: Claim; readonly signer: NodeIdText; readonly live: boolean }[];
+  /** Hashes of those that are live. */
+  liveHashes(kind: ClaimKind): readonly Uint8Array[];
 }
 
 /** A part of the order in which a node that knows nothing can take everything in. */
@@ -60,7 +64,8 @@ interface PeerLog {
 }
 
 export class CatchUp {
-  private cached: { readonly version: number; readonly digest: Uint8Array } | undefined;
+  private shared: Shared | undefined;
+  private readonly sorted = new SortedHashes();
 
   constructor(
     private readonly primitives: Primitives,
@@ -73,37 +78,38 @@ export class CatchUp {
   }
 
   digest(): Uint8Array {
-    const logs = this.sharedLogs();
-    if (this.cached?.version === this.view.version) return this.cached.digest;
-    const parts = [...logs.map(log => log.undisputedHead.hash), ...this.hashes()].sort(compare);
+    const shared = this.sharedNow();
+    shared.digest ??= this.digestOf([...shared.logs.map(log => log.undisputedHead.hash), ...shared.hashes]);
+    return shared.digest;
+  }
+
+  private digestOf(parts: readonly Uint8Array[]): Uint8Array {
     const all = new Writer(parts.length * HASH_LENGTH);
-    for (const part of parts) all.bytes(part);
-    const digest = labelledHash(this.primitives.hash.SHA256, 'warren trust digest v1', all.finish());
-    this.cached = { version: this.view.version, digest };
-    return digest;
-  }
-
-  private *hashes(): IterableIterator<Uint8Array> {
-    for (const { hash } of this.pieces(false)) if (hash) yield hash;
-  }
-
-  private sharedLogs(): KeyLog[] {
-    return [...this.view.adminLogs(), ...this.view.otherLogs(false)];
+    for (const part of this.sorted.of(parts)) all.bytes(part);
+    return labelledHash(this.primitives.hash.SHA256, 'warren trust digest v1', all.finish());
   }
 
   summary(): Uint8Array {
-    const writer = new Writer(4096).u8(SUMMARY_VERSION);
-    const logs = this.sharedLogs().slice(0, MAX_SUMMARY_LOGS);
-    writer.varint(logs.length);
-    for (const log of logs) {
-      const { seq } = log.undisputedHead;
-      writer.bytes(log.node).varint(seq);
-      for (const mark of markedSeqs(seq)) writer.bytes(log.at(mark)!.hash.subarray(0, TAG_LENGTH));
+    const shared = this.sharedNow();
+    shared.summary ??= summaryOf(shared);
+    return shared.summary;
+  }
+
+  /** Worked out once for each state of the view: every link that comes up asks. */
+  private sharedNow(): Shared {
+    const admins = this.view.adminLogs();
+    const { version } = this.view;
+    if (this.shared?.version !== version) {
+      const logs = [...admins, ...this.view.otherLogs(false)];
+      this.shared = { version, logs, hashes: this.sharedHashes(logs) };
     }
-    const tags = [...this.hashes()].slice(0, MAX_SUMMARY_TAGS);
-    writer.varint(tags.length);
-    for (const tag of tags) writer.bytes(tag.subarray(0, TAG_LENGTH));
-    return writer.finish();
+    return this.shared;
+  }
+
+  private sharedHashes(logs: readonly KeyLog[]): readonly Uint8Array[] {
+    const forks = logs.flatMap(log => sharedForks(log).map(fork => forkHash(this.primitives, fork)));
+    const kinds: readonly ClaimKind[] = [...WORDS, 'grant', 'registry'];
+    return forks.concat(...kinds.map(kind => this.view.liveHashes(kind)));
   }
 
   missingFrom(summary: Uint8Array, limits: MissingLimits = {}): TrustItem[] {
@@ -169,12 +175,42 @@ export class CatchUp {
     for (let seq = 0; seq <= last; seq++) {
       yield { item: { kind: 'statement', bytes: log.at(seq)!.bytes }, log, seq };
     }
-    for (const fork of log.forkProofs) {
-      // Beyond an open fork only those who follow the same branch could judge another one.
-      if (!everything && fork.seq > (log.forkedAt ?? Infinity)) break;
+    for (const fork of everything ? log.forkProofs : sharedForks(log)) {
       yield { item: { kind: 'fork', bytes: fork.bytes }, hash: forkHash(this.primitives, fork) };
     }
   }
+}
+
+/** Beyond an open fork only those who follow the same branch could judge another one. */
+function sharedForks(log: KeyLog): readonly Fork[] {
+  if (!log.hasForks) return [];
+  const { forkProofs, forkedAt = Infinity } = log;
+  return forkProofs.filter(fork => fork.seq <= forkedAt);
+}
+
+function summaryOf({ logs, hashes }: Shared): Uint8Array {
+  const writer = new Writer(4096).u8(SUMMARY_VERSION);
+  const told = logs.slice(0, MAX_SUMMARY_LOGS);
+  writer.varint(told.length);
+  for (const log of told) {
+    const { seq } = log.undisputedHead;
+    writer.bytes(log.node).varint(seq);
+    for (const mark of markedSeqs(seq)) writer.bytes(log.at(mark)!.hash.subarray(0, TAG_LENGTH));
+  }
+  const tags = hashes.slice(0, MAX_SUMMARY_TAGS);
+  writer.varint(tags.length);
+  for (const tag of tags) writer.bytes(tag.subarray(0, TAG_LENGTH));
+  return writer.finish();
+}
+
+/** What is told to others, in one state of the view. */
+interface Shared {
+  readonly version: number;
+  readonly logs: readonly KeyLog[];
+  /** of fork proofs and claims */
+  readonly hashes: readonly Uint8Array[];
+  digest?: Uint8Array;
+  summary?: Uint8Array;
 }
 
 /** seq, seq-1, seq-2, seq-4, … */

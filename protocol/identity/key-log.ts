@@ -169,6 +169,10 @@ export class KeyLog {
     return kept;
   }
 
+  get hasForks(): boolean {
+    return this.forks.size > 0;
+  }
+
   /** The proofs held, settled or not, by seq. */
   get forkProofs(): readonly Fork[] {
     return [...this.forks.values()].sort((a, b) => a.seq - b.seq);

@@ -55,6 +55,17 @@ export class Shelf<T extends Claim> {
     for (const list of this.bySubject.values()) yield* list;
   }
 
+  hasLive(subject: string): boolean {
+    return this.bySubject.get(subject)?.some(entry => entry.live) === true;
+  }
+
+  /** Hashes of all claims that are live. */
+  liveHashes(): Uint8Array[] {
+    const hashes: Uint8Array[] = [];
+    for (const list of this.bySubject.values()) for (const { live, claim } of list) if (live) hashes.push(claim.hash);
+    return hashes;
+  }
+
   /** Entries by slot, the newest of each first. */
   slots(): (readonly Entry<T>[])[] {
     const slots = new Map<string, Entry<T>[]>();

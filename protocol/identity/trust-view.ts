@@ -429,6 +429,12 @@ export class TrustView {
     return [...this.shelf(kind).entries()] as unknown as Kept<K>[];
   }
 
+  /** Hashes of the live ones. */
+  liveHashes(kind: ClaimKind): Uint8Array[] {
+    this.fresh();
+    return this.shelf(kind).liveHashes();
+  }
+
   /** The same, grouped by what replaces what; the newest of each group first. */
   slots(kind: ClaimKind): (readonly { readonly claim: Claim; readonly live: boolean }[])[] {
     this.fresh();
@@ -448,7 +454,7 @@ export class TrustView {
   otherLogs(everything: boolean): KeyLog[] {
     this.fresh();
     const others = this.parts.logs.all().filter(log => !this.tree.admins.has(log.key));
-    return everything ? others : others.filter(log => this.hasLiveGrant(log.node));
+    return everything ? others : others.filter(log => this.parts.shelves.grant.hasLive(log.key));
   }
 
   protected hasLiveGrant(node: NodeId): boolean {
