@@ -10,7 +10,15 @@ import type { Primitives } from '../crypto/primitives.js';
 import { WarrenError } from '../errors.js';
 import { shortId, type NodeId } from '../identity/node-id.js';
 import type { Limits } from '../limits.js';
-import { FRAME, decodeAttach, decodeAttached, encodeAttach, requireEmpty } from '../link/frame.js';
+import {
+  FRAME,
+  decodeAttach,
+  decodeAttached,
+  decodePool,
+  encodeAttach,
+  encodePool,
+  requireEmpty,
+} from '../link/frame.js';
 import type { Link, LinkHandler } from '../link/link.js';
 import type { ProcessBudget } from './credit.js';
 import { probe } from './probe.js';
@@ -40,6 +48,10 @@ class Newcomer implements LinkHandler {
   phase: Phase = 'waiting';
   /** Answering side: what CONFIRM will commit to. */
   candidate: Candidate | undefined;
+  /** Deciding side: what begins when NEW is answered. Its pool was told behind NEW, so that the answer may bring data. */
+  promised: Session | undefined;
+  /** Answering side: the pool that was told behind NEW, when that could not be answered at once. */
+  pool = 0;
   /** Deciding side: the links that this one takes over from. */
   dead: readonly Link[] = [];
   aged: Link | undefined;
@@ -137,6 +149,7 @@ export class SessionSlot {
   left(newcomer: Newcomer): void {
     newcomer.timer?.cancel();
     newcomer.hurry?.cancel();
+    newcomer.promised?.close('cancelled');
     this.newcomers = this.newcomers.filter(n => n !== newcomer);
     if (this.busy !== newcomer) return;
     this.busy = undefined;
@@ -171,9 +184,18 @@ export class SessionSlot {
   }
 
   private start(newcomer: Newcomer): void {
+    const session = newcomer.promised ?? this.makeSession();
+    newcomer.promised = undefined;
+    this.secrets = new SessionSecrets(this.options.primitives.hash.SHA256, newcomer.link.established);
+    this.current = session;
+    session.takePool(newcomer.pool);
+    if (this.goawayCode !== undefined) session.goaway(this.goawayCode);
+    this.attach(newcomer, session, true);
+  }
+
+  private makeSession(): Session {
     const { options } = this;
     const { peer, timers, limits, budget } = options;
-    const secrets = new SessionSecrets(options.primitives.hash.SHA256, newcomer.link.established);
     const events: SessionEvents = {
       onStream: (stream, request, session) => options.onStream(stream, request, session),
       onNews: (kind, body, session) => options.onNews(kind, body, session),
@@ -183,19 +205,15 @@ export class SessionSlot {
       onTrouble: (link, trouble, session) => options.onTrouble?.(link, trouble, session),
       onAlarm: sentence => options.onAlarm(sentence),
     };
-    const session = new Session({ peer, isSmaller: this.isDecider, timers, limits, budget, events });
-    this.secrets = secrets;
-    this.current = session;
-    if (this.goawayCode !== undefined) session.goaway(this.goawayCode);
-    this.attach(newcomer, session, true);
+    return new Session({ peer, isSmaller: this.isDecider, timers, limits, budget, events });
   }
 
   private ended(code: Code, session: Session): void {
-    if (this.current === session) {
-      this.current = undefined;
-      this.secrets?.wipe();
-      this.secrets = undefined;
-    }
+    // One that was promised and has not begun: nobody has heard of it.
+    if (this.current !== session) return;
+    this.current = undefined;
+    this.secrets?.wipe();
+    this.secrets = undefined;
     this.options.onDown(code, session);
   }
 
@@ -282,11 +300,19 @@ export class SessionSlot {
     const { link } = newcomer;
     newcomer.phase = phase;
     newcomer.timer?.cancel();
-    if (phase === 'new') link.send(FRAME.NEW, EMPTY);
+    if (phase === 'new') this.askNew(newcomer);
     else link.send(FRAME.ATTACH, encodeAttach(this.secrets!.attach(link.established)));
     newcomer.timer = this.options.timers.after(this.options.limits.session.attachMs, () => {
       link.close('attach-failed', 'no answer to the attach');
     });
+  }
+
+  /** The pool goes with it: who opens a stream behind its answer need not wait a round trip before it may send. */
+  private askNew(newcomer: Newcomer): void {
+    const { link } = newcomer;
+    newcomer.promised ??= this.makeSession();
+    link.send(FRAME.NEW, EMPTY);
+    link.send(FRAME.POOL, encodePool(newcomer.promised.firstPool()));
   }
 
   private takeAnswer(from: Newcomer, type: number, body: Uint8Array): boolean {
@@ -334,6 +360,8 @@ export class SessionSlot {
     } else if (type === FRAME.CONFIRM && from.phase === 'attached') {
       requireEmpty('CONFIRM', body);
       this.takeConfirm(from);
+    } else if (type === FRAME.POOL && from.phase === 'probing') {
+      from.pool = Math.max(from.pool, decodePool(body));
     } else {
       return false;
     }

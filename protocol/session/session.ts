@@ -144,6 +144,12 @@ export class Session implements StreamOwner, LaneOwner {
     return stream;
   }
 
+  /** What the first POOL says, for who tells it before a link carries the session. */
+  firstPool(): number {
+    this.grant.raise();
+    return this.grant.limit;
+  }
+
   /**
    * Queues an item for the peer (1 byte kind, at most 64 KiB); without a link nothing happens: `onUp` is the time to tell.
    * @throws WarrenError `limit`

@@ -5,13 +5,15 @@ import type { Ground } from './ground.js';
 
 export interface Delay {
   readonly port: number;
+  /** From now on so long each way, ms. */
+  set(ms: number): void;
   /** performance.now() of the first connection since `forget` */
   firstDial(): number | undefined;
   forget(): void;
 }
 
-/** @param ms one way */
-export async function startDelay(ground: Ground, target: number, ms: number): Promise<Delay> {
+export async function startDelay(ground: Ground, target: number): Promise<Delay> {
+  let ms = 0;
   let first: number | undefined;
   const open = new Set<net.Socket>();
   const server = net.createServer({ allowHalfOpen: true, noDelay: true }, socket => {
@@ -39,6 +41,7 @@ export async function startDelay(ground: Ground, target: number, ms: number): Pr
   });
   return {
     port: (server.address() as net.AddressInfo).port,
+    set: oneWay => void (ms = oneWay),
     firstDial: () => first,
     forget: () => void (first = undefined),
   };

@@ -211,7 +211,7 @@ export function exampleRecords(): { readonly toAcceptor: Uint8Array[]; readonly 
   const admit = frame(FRAME.ADMIT, encodeAdmit({ standing: 'admitted', code: 'no-error' }));
   return {
     toAcceptor: [
-      concat(admit, frame(FRAME.NEW, EMPTY)),
+      concat(admit, frame(FRAME.NEW, EMPTY), frame(FRAME.POOL, encodePool(65536))),
       concat(
         frame(FRAME.LINKACK, encodeLinkAck({ records: 1, delay: 250 })),
         frame(FRAME.POOL, encodePool(65536)),

@@ -63,6 +63,8 @@ export class Auditor {
       if (TAKES_OVER.has(type)) this.takenOver(conn);
       const { view } = conn;
       if (view !== undefined && !view.isGone) this.learn(view, type, body);
+      // Behind NEW, which is answered later in this turn, or when the session before is found dead.
+      else if (type === FRAME.POOL) conn.poolHeard = Math.max(conn.poolHeard, decodePool(body));
     });
   }
 

@@ -3,7 +3,7 @@
  */
 import type { Code } from '../../protocol/codes.js';
 import type { Link, LinkEnd } from '../../protocol/link/index.js';
-import type { Session, Stream } from '../../protocol/session/index.js';
+import type { Session, SessionSlot, Stream } from '../../protocol/session/index.js';
 import type { Hub } from './hub.js';
 import { View, type End } from './model.js';
 import type { Conn, Peer } from './peer.js';
@@ -27,9 +27,19 @@ interface PoolInside {
   readonly grant: { readonly limit: number; readonly claimed: number };
 }
 
+interface SlotInside {
+  readonly newcomers: readonly { readonly promised?: Session }[];
+}
+
 export function poolLeft(session: Session): number {
   const { grant } = session as unknown as PoolInside;
   return grant.limit - grant.claimed;
+}
+
+/** Told behind a NEW that is not answered yet. */
+function poolPromised(slot: SessionSlot): number {
+  const { newcomers } = slot as unknown as SlotInside;
+  return newcomers.reduce((sum, { promised }) => sum + (promised === undefined ? 0 : poolLeft(promised)), 0);
 }
 
 function outstanding(end: End, stream: Stream): number {
@@ -93,6 +103,7 @@ export class Judge {
     const { view } = conn.peer;
     if (view === undefined || view.isGone) return;
     conn.view = view;
+    view.poolSeen = Math.max(view.poolSeen, conn.poolHeard);
     view.attached.add(conn.id);
     view.attaches++;
     view.lostAt = undefined;
@@ -176,7 +187,8 @@ export class Judge {
   }
 
   private checkIdle({ side, budget, hogged, slot }: Peer): void {
-    if (budget.granted !== hogged) this.hub.fail(`side ${side}: ${budget.granted - hogged} granted to nobody`);
+    const toNobody = budget.granted - hogged - poolPromised(slot);
+    if (toNobody !== 0) this.hub.fail(`side ${side}: ${toNobody} granted to nobody`);
     if (budget.retained !== 0) this.hub.fail(`side ${side}: ${budget.retained} retained for nobody`);
     if (slot.session !== undefined) this.hub.fail(`side ${side}: a session that nobody was told of`);
   }

@@ -83,6 +83,8 @@ export class Conn {
   /** The other end is no honest peer. */
   isRogue = false;
   isAdmitted = false;
+  /** The pool that was told behind NEW. */
+  poolHeard = 0;
   /** How often links had been attached to the session before this one came. */
   readonly attachesBefore: number;
   /** Records that have been opened and not audited. */

@@ -1,22 +1,25 @@
 /**
  * How many round trips lie between the dial of a link and the first byte that a caller sends through it. The way from
  * host-b to host-a leads through a forwarder that delays everything; a restarted host-b dials, a caller knocks at its
- * tunnel until it is let in, and the service tells when the first byte has come.
+ * tunnel until it is let in, and the service tells when the first byte has come. All that with a short delay and with a
+ * long one: what is longer then are the round trips, and what is left is the time that the two hosts compute. Which of
+ * two nodes decides about a session depends on their IDs, so both are seen.
  */
 import { writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { join as path } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../helpers/hosts.js';
+import { connected, until } from '../../helpers/hosts.js';
 import { freePort } from '../../helpers/servers.js';
 import { startDelay } from '../delay.js';
-import type { Ground } from '../ground.js';
+import type { BenchHost, Ground } from '../ground.js';
 import { makeCertificates, type Certificates } from '../peers/certificates.js';
-import { configure, join } from '../peers/warren.js';
+import { configure } from '../peers/warren.js';
 import { startEcho } from '../services.js';
 import type { Fact, Own } from './workload.js';
 
-const ONE_WAY_MS = 50;
+const SHORT_MS = 20;
+const LONG_MS = 120;
 const KNOCK_MS = 2;
 const TRIES = 3;
 const PATIENCE_MS = 20_000;
@@ -64,43 +67,78 @@ function knock(port: number): Promise<boolean> {
   });
 }
 
-async function measure(ground: Ground, kind: Kind, tries: number): Promise<number[]> {
+/** host-b with a smaller ID than host-a, or a larger one; host-a is up. */
+async function startOther(
+  ground: Ground,
+  a: BenchHost,
+  decides: Decides,
+  trust: NodeJS.ProcessEnv,
+): Promise<BenchHost> {
+  const { id } = (await a.status()).node;
+  for (;;) {
+    const b = ground.host('host-b');
+    configure(b, { listen: [] });
+    const isSmaller = (await b.up([], trust)).node.id < id;
+    if (isSmaller === (decides === 'the dialing side')) return b;
+    await b.ok(['down']);
+  }
+}
+
+type Decides = 'the dialing side' | 'the other side';
+
+interface Measured {
+  /** round trips, TCP's own included */
+  readonly trips: number;
+  /** what the two hosts compute, ms */
+  readonly computed: number;
+}
+
+/** Both as they follow from how long it took with either delay. */
+function measured(short: number, long: number): Measured {
+  const trips = (long - short) / (2 * (LONG_MS - SHORT_MS));
+  // The forwarder is next door: the trip of TCP's own handshake is added; half a trip back, the byte was sent.
+  return { trips: trips + 1 - 0.5, computed: short - trips * 2 * SHORT_MS };
+}
+
+async function measure(ground: Ground, kind: Kind, decides: Decides, tries: number): Promise<Measured[]> {
   const place = ground.place(`round-trips-${kind}`);
-  const pair = { a: ground.host('host-a', place), b: ground.host('host-b', place) };
   const listen = await freePort();
   const certificates = await makeCertificates(place);
-  const delay = await startDelay(
-    ground,
-    kind === 'wss' ? await webServer(ground, certificates, listen) : listen,
-    ONE_WAY_MS,
-  );
+  const delay = await startDelay(ground, kind === 'wss' ? await webServer(ground, certificates, listen) : listen);
   const address = { tcp: '127.0.0.1:', ws: 'ws://127.0.0.1:', wss: 'wss://localhost:' }[kind] + String(delay.port);
   const trust = { NODE_EXTRA_CA_CERTS: certificates.authority };
-  configure(pair.a, { listen: [`127.0.0.1:${listen}`], advertise: [kind === 'tcp' ? address : `${address}/warren`] });
-  configure(pair.b, { listen: [] });
-  await join(pair, trust);
+  const a = ground.host('host-a', place);
+  configure(a, { listen: [`127.0.0.1:${listen}`], advertise: [kind === 'tcp' ? address : `${address}/warren`] });
+  await a.up();
+  const b = await startOther(ground, a, decides, trust);
+  await b.ok(['join', await a.ok(['invite'])]);
+  await connected(b, a.name);
   let cameAt: number | undefined;
   const echo = await startEcho(ground, at => void (cameAt ??= at));
-  await pair.a.ok(['expose', 'echo', String(echo)]);
-  const door = Number((await pair.b.connect('echo')).split(':').pop());
+  await a.ok(['expose', 'echo', String(echo)]);
+  const door = Number((await b.connect('echo')).split(':').pop());
   await until('the echo answers', () => knock(door));
-  const trips: number[] = [];
-  for (let n = 0; n < tries; n++) {
-    await pair.b.ok(['down']);
+  const restarted = async (oneWayMs: number): Promise<number> => {
+    await b.ok(['down']);
+    delay.set(oneWayMs);
     delay.forget();
     cameAt = undefined;
-    const up = pair.b.up([], trust);
+    const up = b.up([], trust);
     for (const end = Date.now() + PATIENCE_MS; Date.now() < end && !(await knock(door));) await sleep(KNOCK_MS);
     await up;
     const dialed = delay.firstDial();
     if (dialed === undefined || cameAt === undefined) throw new Error(`no byte came through the ${kind} link`);
-    // The forwarder is next door: the trip of TCP's own handshake is added; half a trip back, the byte was sent.
-    trips.push((cameAt - dialed) / (2 * ONE_WAY_MS) + 1 - 0.5);
-  }
-  await pair.b.ok(['down']);
-  await pair.a.ok(['down']);
-  return trips;
+    return cameAt - dialed;
+  };
+  const all: Measured[] = [];
+  for (let n = 0; n < tries; n++) all.push(measured(await restarted(SHORT_MS), await restarted(LONG_MS)));
+  await b.ok(['down']);
+  await a.ok(['down']);
+  return all;
 }
+
+/** Whatever goes one way goes for half a round trip: a little more or less is the noise of the measurement. */
+const halves = (trips: number): number => Math.round(2 * trips) / 2;
 
 export const roundTrips: Own = {
   kind: 'own',
@@ -109,13 +147,22 @@ export const roundTrips: Own = {
   async run(ground, _services, { rounds }) {
     const facts: Fact[] = [];
     for (const kind of ['tcp', 'ws', 'wss'] as const)
-      facts.push({
-        title: `${kind}: round trips from the dial, TCP's own included, until a caller's first byte is on its way`,
-        values: await measure(ground, kind, Math.min(TRIES, rounds)),
-        unit: 'round trips',
-        digits: 1,
-        ...(kind === 'tcp' && { bound: { better: 'less', value: 3 } as const }),
-      });
+      for (const decides of ['the dialing side', 'the other side'] as const) {
+        const all = await measure(ground, kind, decides, Math.min(TRIES, rounds));
+        facts.push({
+          title: `${kind}, ${decides} has the smaller ID: round trips from the dial, TCP's own included, until a caller's first byte is on its way`,
+          values: all.map(({ trips }) => halves(trips)),
+          unit: 'round trips',
+          digits: 1,
+          ...(kind === 'tcp' && { bound: { better: 'less', value: 3 } as const }),
+        });
+        facts.push({
+          title: `${kind}, ${decides} has the smaller ID: what the two hosts compute meanwhile`,
+          values: all.map(({ computed }) => computed),
+          unit: 'ms',
+          digits: 0,
+        });
+      }
     return facts;
   },
 };

@@ -65,6 +65,63 @@ test('the first link makes a session at both ends', () => {
   assert.equal(world.nodes.map(n => n.events), [['up'], ['up']]); // prettier-ignore
 });
 
+test('whichever side decides, what a stream says first goes out with the answer to NEW', () => {
+  for (const side of [0, 1] as const) {
+    const { world } = echoing();
+    const came: number[] = [];
+    world.nodes[1 - side]!.onStream = () => ({
+      data: () => void came.push(world.timers.monotonic()),
+      fin: () => undefined,
+      reset: () => undefined,
+    });
+    world.nodes[side].onUp = () => {
+      if (came.length === 0) open(world, side).stream!.write(Uint8Array.of(1));
+    };
+    const began = world.timers.monotonic();
+    world.admit({ delay: [100, 100] });
+    world.timers.run(1_000);
+    // NEW there, its answer back, and data one way: who answers need not wait for a POOL in between.
+    const ways = side === 0 ? 3 : 2;
+    assert.ok(came[0]! - began < ways * 100 + 50, `side ${side}: ${came[0]! - began} ms`);
+  }
+});
+
+test('the pool behind a NEW that has to wait counts when its session begins, and is free again when it does not', () => {
+  const { world } = echoing();
+  const first = world.admit();
+  world.timers.run(50);
+  first.wire.silence();
+  world.nodes[0].restart();
+  const idle = world.nodes[0].budget.granted;
+  const again = world.admit({ delay: [100, 100] });
+  world.timers.run(1_000);
+  assert.ok(world.nodes[0].budget.granted > idle, 'the pool is counted as soon as it is told');
+  const came: number[] = [];
+  world.nodes[0].onStream = () => ({
+    data: () => void came.push(world.timers.monotonic()),
+    fin: () => undefined,
+    reset: () => undefined,
+  });
+  let upAt = Number.POSITIVE_INFINITY;
+  world.nodes[1].onUp = () => {
+    upAt = world.timers.monotonic();
+    open(world, 1).stream!.write(Uint8Array.of(1));
+  };
+  world.timers.run(10_000);
+  assert.equal(world.nodes[1].events, ['up', 'down peer-restarted', 'up']);
+  assert.is(again.links[0].isClosed, false);
+  assert.ok(came[0]! - upAt < 150, `${came[0]! - upAt} ms behind the answer`);
+  const dropped = new World('dropped', [{}, {}]);
+  const link = dropped.connect();
+  link.links[1].setHandler({ frame: () => undefined });
+  dropped.nodes[0].slot.linkAdmitted(link.links[0]);
+  dropped.timers.run(50);
+  assert.ok(dropped.nodes[0].budget.granted > 0);
+  link.links[0].close('no-error');
+  assert.is(dropped.nodes[0].budget.granted, 0);
+  assert.equal(dropped.nodes[0].events, []);
+});
+
 test('two dials at once end in one session, and its streams hold', () => {
   const { world } = echoing(limitsWith({ session: { links: 1 } }));
   world.admit({ delay: [5, 5] });
