@@ -31,9 +31,15 @@ interface Index {
   readonly byService: ReadonlyMap<string, readonly (AnnouncingNode & { readonly node: NodeId })[]>;
 }
 
+/** The streams that this daemon has open to one service of one node. */
+interface Count {
+  readonly key: string;
+  streams: number;
+}
+
 export class PeerMesh implements Mesh {
-  /** streams that this daemon has open, by node and service: what instances are balanced by */
-  private readonly counts = new Map<string, number>();
+  /** by node and service, none without streams: what instances are balanced by */
+  private readonly counts = new Map<string, Count>();
 
   private indexed: Index = { trust: undefined, version: -1, byService: new Map() };
 
@@ -58,7 +64,7 @@ export class PeerMesh implements Mesh {
       node,
       name,
       reachable: peers.get(nodeId)?.takesStreams === true,
-      openStreams: this.counts.get(`${nodeId}/${key}`) ?? 0,
+      openStreams: this.counts.get(`${nodeId}/${key}`)?.streams ?? 0,
       local: false,
     }));
     if (!exposesHere(service)) return remote;
@@ -102,30 +108,57 @@ export class PeerMesh implements Mesh {
     const { network, peers } = this.options;
     const id = nodeIdText(node);
     const session = sessionOf(peers.get(id), () => network.nameOf(node));
-    return session.open(request, this.counted(`${id}/${serviceKey(request.service)}`, handler));
+    const counted = new Counted(this.counts, this.countOf(`${id}/${serviceKey(request.service)}`), handler);
+    const stream = session.open(request, counted);
+    counted.begin();
+    return stream;
   }
 
-  /** Counts the stream as open until it has ended. */
-  private counted(key: string, handler: StreamHandler): StreamHandler & { closed: () => void } {
-    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
-    let open = true;
-    const ended = (): void => {
-      if (!open) return;
-      open = false;
-      const left = (this.counts.get(key) ?? 1) - 1;
-      if (left > 0) this.counts.set(key, left);
-      else this.counts.delete(key);
-    };
-    return {
-      opened: () => handler.opened?.(),
-      data: chunk => handler.data(chunk),
-      fin: () => handler.fin(),
-      drain: () => handler.drain?.(),
-      reset: (code: Code, dialed: boolean) => {
-        ended();
-        handler.reset(code, dialed);
-      },
-      closed: ended,
-    };
+  private countOf(key: string): Count {
+    return this.counts.get(key) ?? { key, streams: 0 };
+  }
+}
+
+/** Counts the stream as open until it has ended. One for each open connection: it holds no more than it must. */
+class Counted implements StreamHandler {
+  private isOpen = false;
+
+  constructor(
+    private readonly counts: Map<string, Count>,
+    private readonly count: Count,
+    private readonly handler: StreamHandler,
+  ) {}
+
+  begin(): void {
+    this.isOpen = true;
+    if (this.count.streams++ === 0) this.counts.set(this.count.key, this.count);
+  }
+
+  opened(): void {
+    this.handler.opened?.();
+  }
+
+  data(chunk: Uint8Array): void {
+    this.handler.data(chunk);
+  }
+
+  fin(): void {
+    this.handler.fin();
+  }
+
+  drain(): void {
+    this.handler.drain?.();
+  }
+
+  reset(code: Code, dialed: boolean): void {
+    // Another instance may be chosen at once.
+    this.closed();
+    this.handler.reset(code, dialed);
+  }
+
+  closed(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    if (--this.count.streams === 0) this.counts.delete(this.count.key);
   }
 }

@@ -7,19 +7,20 @@
  */
 import type { ExposedInfo } from '../../protocol/admin/contract.js';
 import { equal } from '../../protocol/bytes.js';
-import type { Timers } from '../../protocol/clock.js';
+import type { Timer, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import { WarrenError } from '../../protocol/errors.js';
 import { nodeIdText } from '../../protocol/identity/node-id.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { formatEndpoint, parseTarget, type Endpoint } from '../transport/address.js';
+import type { LocalSocket } from '../transport/thin-socket.js';
 import { MAX_CONNECTIONS_PER_SERVICE, MAX_SERVICES, TARGET_DIAL_MS } from './limits.js';
 import { LogPauses } from './log-pauses.js';
 import { METADATA_SOURCE, type Caller, type Mesh, type OpenRequest, type ServiceStream, type StreamHandler } from './mesh.js'; // prettier-ignore
 import { checkServiceName, serviceKey } from './names.js';
 import { allowed, callerLabel, parseRule, type Rule } from './policy.js';
 import type { SocketCount } from './sockets.js';
-import { Splice, type SpliceResult } from './splice.js';
+import { Splice, type SpliceOwner, type SpliceResult } from './splice.js';
 import { dialFailure, dialTarget } from './target.js';
 
 /** A service as the config file or `expose` defines it. */
@@ -53,11 +54,6 @@ interface Service {
   total: number;
   denied: number;
   failed: number;
-}
-
-interface Connection {
-  readonly caller: Caller;
-  readonly splice: Splice;
 }
 
 type Decision =
@@ -190,23 +186,14 @@ export class ExposedServices {
     service.total++;
     const socket = dialTarget(service.target);
     this.options.sockets.track(socket);
-    let connected = false;
-    const splice = new Splice({
-      socket,
-      broken: error => (connected ? TARGET_BROKE : dialFailure(error)),
-      done: result => {
-        deadline.cancel();
-        service.connections.delete(connection);
-        this.record(service, request, caller, connected, result);
-      },
-    });
-    const connection: Connection = { caller, splice };
+    const connection = new Connection(service, caller, socket, this.record);
     service.connections.add(connection);
+    const { splice } = connection;
     const deadline = this.options.timers.after(this.dialTimeoutMs, () => splice.cut('dial-timeout'));
+    connection.dialing = { deadline, request };
     socket.once('connect', () => {
       if (splice.done) return;
-      connected = true;
-      deadline.cancel();
+      connection.connected();
       stream.accept();
     });
     // What comes before the target has answered waits in the socket, bounded by the credit that nobody gives back yet.
@@ -219,21 +206,17 @@ export class ExposedServices {
   }
 
   /** The one place where a connection's end is counted and told. */
-  private record(
-    service: Service,
-    request: OpenRequest,
-    caller: Caller,
-    connected: boolean,
-    result: SpliceResult,
-  ): void {
+  private readonly record = (connection: Connection, result: SpliceResult): void => {
+    const { service, caller, dialing } = connection;
     const { code, ending, bytesSent, bytesReceived } = result;
+    dialing?.deadline.cancel();
+    service.connections.delete(connection);
     const target = formatEndpoint(service.target);
-    const failedDial = !connected && (ending === 'socket' || code === 'dial-timeout');
-    if (failedDial) {
+    if (dialing !== undefined && (ending === 'socket' || code === 'dial-timeout')) {
       service.failed++;
       const reason = code === 'dial-timeout' ? { code, error: 'no answer in time' } : errorFields(result.error);
       const sentence = `The target ${target} of ${service.name} cannot be reached: ${reason.error}.`;
-      this.warn('target-failed', service.name, caller, { target, wire: code, ...reason }, sentence, request);
+      this.warn('target-failed', service.name, caller, { target, wire: code, ...reason }, sentence, dialing.request);
     } else if (ending === 'cut' && code === 'denied') {
       service.denied++;
     }
@@ -243,7 +226,7 @@ export class ExposedServices {
       'A stream to a service ended.',
     );
     if (this.openStreams === 0) for (const idle of this.onIdle.splice(0)) idle();
-  }
+  };
 
   private warn(
     event: string,
@@ -315,6 +298,35 @@ export class ExposedServices {
     let ended = 0;
     for (const service of this.services.values()) ended += cutAll(service, code);
     return ended;
+  }
+}
+
+/** One stream and the connection to its target. */
+class Connection implements SpliceOwner {
+  readonly splice: Splice;
+  /** until the target has taken the connection */
+  dialing: { readonly deadline: Timer; readonly request: OpenRequest } | undefined;
+
+  constructor(
+    readonly service: Service,
+    readonly caller: Caller,
+    readonly socket: LocalSocket,
+    private readonly ended: (connection: Connection, result: SpliceResult) => void,
+  ) {
+    this.splice = new Splice(this);
+  }
+
+  connected(): void {
+    this.dialing?.deadline.cancel();
+    this.dialing = undefined;
+  }
+
+  broken(error: Error | undefined): { readonly code: Code; readonly dialed: boolean } {
+    return this.dialing === undefined ? TARGET_BROKE : dialFailure(error);
+  }
+
+  done(result: SpliceResult): void {
+    this.ended(this, result);
   }
 }
 

@@ -2,6 +2,7 @@
  * Small chunks that wait for a local connection, put together: each that a socket holds costs it some hundred bytes beside
  * its own, and who sends them chooses how small they are.
  */
+import { EMPTY } from '../../protocol/bytes.js';
 
 /** Chunks smaller than this are put together. */
 export const GATHER_BELOW = 1024;
@@ -11,7 +12,7 @@ const MOST_BYTES = 16 * 1024;
 export class Gather {
   /** Bytes that wait here. */
   length = 0;
-  private memory = new Uint8Array(0);
+  private memory = EMPTY;
 
   /** @param chunk copied. @returns false when there is no room: `take` first */
   add(chunk: Uint8Array): boolean {
@@ -30,7 +31,7 @@ export class Gather {
   /** All that waits; the memory is the caller's. */
   take(): Uint8Array {
     const bytes = this.memory.subarray(0, this.length);
-    this.memory = new Uint8Array(0);
+    this.memory = EMPTY;
     this.length = 0;
     return bytes;
   }

@@ -14,10 +14,12 @@ export class SocketCount {
   }
 
   /** Counts a socket until it is closed. */
-  track(socket: Pick<LocalSocket, 'once'>): void {
+  track(socket: Pick<LocalSocket, 'on'>): void {
     this.held++;
-    socket.once('close', () => this.held--);
+    socket.on('close', this.closed);
   }
+
+  private readonly closed = (): void => void this.held--;
 }
 
 /**

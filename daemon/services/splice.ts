@@ -33,18 +33,25 @@ export interface SpliceResult {
   readonly bytesReceived: number;
 }
 
-export interface SpliceOptions {
+/** Whose the two are. */
+export interface SpliceOwner {
   /** half-open allowed; paused or not read yet */
   readonly socket: LocalSocket;
   /** What the other side is told when the local connection breaks. */
-  readonly broken: (error: Error | undefined) => { readonly code: Code; readonly dialed: boolean };
+  broken(error: Error | undefined): { readonly code: Code; readonly dialed: boolean };
   /**
    * Asked when the stream is refused before it was opened: true when another one will be attached. What the socket
    * sent so far is kept until then. Left out: the stream counts as opened.
    */
-  readonly refused?: (code: Code, dialed: boolean) => boolean;
-  readonly done: (result: SpliceResult) => void;
+  refused?(code: Code, dialed: boolean): boolean;
+  /** The stream has been answered: `refused` is asked no more. */
+  opened?(): void;
+  done(result: SpliceResult): void;
 }
+
+/** A socket knows its splice, so that all of them share their listeners: thousands may be idle. */
+const SPLICE = Symbol('splice');
+type Joined = LocalSocket & { [SPLICE]?: Splice };
 
 export class Splice implements StreamHandler {
   bytesSent = 0;
@@ -55,7 +62,7 @@ export class Splice implements StreamHandler {
   private finished = false;
   private isOpened: boolean;
   /** what the socket sent before the stream was opened, for the next instance */
-  private early: Uint8Array[] = [];
+  private early: Uint8Array[] | undefined;
   private earlyBytes = 0;
   private started = false;
   private blocked = false;
@@ -71,11 +78,12 @@ export class Splice implements StreamHandler {
   private passedOn = 0;
   private error: Error | undefined;
 
-  constructor(private readonly options: SpliceOptions) {
-    this.socket = options.socket;
-    this.isOpened = options.refused === undefined;
-    this.socket.on('error', this.onError);
-    this.socket.on('close', this.onClose);
+  constructor(private readonly owner: SpliceOwner) {
+    this.socket = owner.socket;
+    this.isOpened = owner.refused === undefined;
+    (this.socket as Joined)[SPLICE] = this;
+    this.socket.on('error', onError);
+    this.socket.on('close', onClose);
   }
 
   get done(): boolean {
@@ -90,7 +98,7 @@ export class Splice implements StreamHandler {
     }
     this.stream = stream;
     this.blocked = false;
-    for (const chunk of this.early) if (!stream.write(chunk)) this.blocked = true;
+    for (const chunk of this.early ?? []) if (!stream.write(chunk)) this.blocked = true;
     if (this.localEnded) stream.end();
     if (!this.started) this.start();
     this.flow();
@@ -108,46 +116,48 @@ export class Splice implements StreamHandler {
 
   private start(): void {
     this.started = true;
-    this.socket.on('data', this.onData);
-    this.socket.on('end', this.onEnd);
+    this.socket.on('data', onData);
+    this.socket.on('end', onEnd);
   }
 
-  private readonly onData = (chunk: Uint8Array): void => {
+  /** The socket has read something. */
+  socketData(chunk: Uint8Array): void {
     if (this.finished || this.stream === undefined) return;
     this.bytesSent += chunk.length;
     if (!this.isOpened) {
-      this.early.push(chunk);
+      (this.early ??= []).push(chunk);
       this.earlyBytes += chunk.length;
     }
     if (!this.stream.write(chunk)) this.blocked = true;
     if (this.mustWait) this.socket.pause();
-  };
+  }
 
-  private readonly onEnd = (): void => {
+  /** The socket has read all there was. */
+  socketEnd(): void {
     if (this.finished) return;
     if (wasReset(this.socket)) {
-      this.onError(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
+      this.socketError(Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' }));
       return;
     }
     this.localEnded = true;
     this.stream?.end();
-  };
+  }
 
-  private readonly onError = (error: Error): void => {
+  socketError(error: Error): void {
     this.error ??= error;
     this.broke();
-  };
+  }
 
-  private readonly onClose = (): void => {
+  socketClosed(): void {
     if (this.finished) return;
     const isDone = this.isLetGo || this.socket.writableFinished;
     if (this.localEnded && this.peerEnded && isDone) this.finish('closed', 'no-error');
     else this.broke();
-  };
+  }
 
   private broke(): void {
     if (this.finished) return;
-    const { code, dialed } = this.options.broken(this.error);
+    const { code, dialed } = this.owner.broken(this.error);
     this.stream?.reset(code, dialed);
     this.socket.destroy();
     this.finish('socket', code);
@@ -166,7 +176,8 @@ export class Splice implements StreamHandler {
   opened(): void {
     if (this.isOpened) return;
     this.isOpened = true;
-    this.early = [];
+    this.early = undefined;
+    this.owner.opened?.();
     this.flow();
   }
 
@@ -184,7 +195,7 @@ export class Splice implements StreamHandler {
       this.corked = true;
       this.wasWaiting = this.socket.writableLength > 0;
       this.socket.cork();
-      process.nextTick(this.uncork);
+      process.nextTick(uncork, this);
     }
     // While the socket holds something, its `onWritten` is still to come.
     if (chunk.length < GATHER_BELOW && this.socket.writableLength > 0) {
@@ -202,12 +213,13 @@ export class Splice implements StreamHandler {
     if (this.gathered.length > 0) this.socket.write(this.gathered.take(), this.onWritten);
   }
 
-  private readonly uncork = (): void => {
+  /** The event is over. */
+  uncork(): void {
     this.corked = false;
     if (this.finished) return;
     if (!this.wasWaiting) this.pass();
     this.socket.uncork();
-  };
+  }
 
   /** One function for all writes: the socket itself knows how much it still holds. */
   private readonly onWritten = (error?: Error | null): void => {
@@ -241,7 +253,7 @@ export class Splice implements StreamHandler {
   reset(code: Code, dialed: boolean): void {
     if (this.finished) return;
     this.stream = undefined;
-    if (!this.isOpened && this.options.refused?.(code, dialed) === true) return;
+    if (!this.isOpened && this.owner.refused?.(code, dialed) === true) return;
     if (this.finished) return;
     cutSocket(this.socket);
     this.finish('peer', code);
@@ -249,8 +261,28 @@ export class Splice implements StreamHandler {
 
   private finish(ending: Ending, code: Code): void {
     this.finished = true;
-    this.early = [];
+    this.early = undefined;
     const { isOpened: opened, error, bytesSent, bytesReceived } = this;
-    this.options.done({ ending, code, opened, error, bytesSent, bytesReceived });
+    this.owner.done({ ending, code, opened, error, bytesSent, bytesReceived });
   }
+}
+
+function onData(this: Joined, chunk: Uint8Array): void {
+  this[SPLICE]?.socketData(chunk);
+}
+
+function onEnd(this: Joined): void {
+  this[SPLICE]?.socketEnd();
+}
+
+function onError(this: Joined, error: Error): void {
+  this[SPLICE]?.socketError(error);
+}
+
+function onClose(this: Joined): void {
+  this[SPLICE]?.socketClosed();
+}
+
+function uncork(splice: Splice): void {
+  splice.uncork();
 }

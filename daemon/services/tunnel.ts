@@ -6,7 +6,7 @@ import type { Timer, Timers } from '../../protocol/clock.js';
 import type { Code } from '../../protocol/codes.js';
 import { errorFields, type Log } from '../observe/log.js';
 import { formatEndpoint, formatHostPort, type Endpoint } from '../transport/address.js';
-import { Attempts } from './attempts.js';
+import { Attempts, type AttemptsOptions } from './attempts.js';
 import { Balancer } from './balancer.js';
 import { codeWords } from './code-words.js';
 import { MAX_CONNECTIONS_PER_TUNNEL } from './limits.js';
@@ -16,7 +16,7 @@ import type { LogPauses } from './log-pauses.js';
 import { METADATA_SOURCE, type Instance, type Mesh, type OpenRequest } from './mesh.js';
 import { serviceKey } from './names.js';
 import { cutSocket, peerAddress, type AcceptedSocket, type SocketCount } from './sockets.js';
-import { Splice, type SpliceResult } from './splice.js';
+import { Splice, type SpliceOwner, type SpliceResult } from './splice.js';
 
 export interface TunnelOptions {
   readonly mesh: Mesh;
@@ -37,8 +37,8 @@ export class Tunnel {
   private problem: string | undefined;
   private retry: Timer | undefined;
   private closed = false;
-  private readonly balancer = new Balancer();
-  private readonly connections = new Set<Splice>();
+  private readonly finding: AttemptsOptions;
+  private readonly connections = new Set<Connection>();
   private total = 0;
   private denied = 0;
   private failed = 0;
@@ -51,7 +51,9 @@ export class Tunnel {
     readonly service: string,
     private readonly endpoint: Endpoint,
     private readonly options: TunnelOptions,
-  ) {}
+  ) {
+    this.finding = { mesh: options.mesh, local: options.local, balancer: new Balancer() };
+  }
 
   /** Where it listens, with the real port once there is one. */
   get where(): string {
@@ -112,15 +114,10 @@ export class Tunnel {
       this.count('limit');
       return;
     }
-    const attempts = new Attempts({ ...this.options, balancer: this.balancer }, this.request(socket));
-    const splice: Splice = new Splice({
-      socket,
-      broken: () => CALLER_GONE,
-      refused: (code, dialed) => attempts.refused(code, dialed) && this.tryNext(attempts, splice),
-      done: result => this.record(attempts, splice, result),
-    });
-    this.connections.add(splice);
-    if (!this.tryNext(attempts, splice)) splice.cut(attempts.code);
+    const attempts = new Attempts(this.finding, this.request(socket));
+    const connection = new Connection(socket, attempts, this.record);
+    this.connections.add(connection);
+    connection.start();
   };
 
   private request(socket: AcceptedSocket): OpenRequest {
@@ -129,36 +126,29 @@ export class Tunnel {
     return { service: this.service, class: 'interactive', metadata: new Map([[METADATA_SOURCE, source]]) };
   }
 
-  private tryNext(attempts: Attempts, splice: Splice): boolean {
-    const stream = attempts.next(splice);
-    if (stream === undefined) return false;
-    splice.attach(stream);
-    return true;
-  }
-
   /** The one place where a connection's end is counted and told. */
-  private record(attempts: Attempts, splice: Splice, result: SpliceResult): void {
+  private readonly record = (connection: Connection, result: SpliceResult): void => {
     const { ending, code, opened, bytesSent, bytesReceived } = result;
-    this.connections.delete(splice);
+    this.connections.delete(connection);
     this.bytesSent += bytesSent;
     this.bytesReceived += bytesReceived;
     const gaveUp = ending === 'socket' || code === 'cancelled';
-    if (!ENDED_BY_ITS_ENDS.has(code) || (!opened && !gaveUp)) this.count(code, attempts);
-    const fields = { service: this.service, instance: attempts.instance?.name, ending, wire: code, bytesSent, bytesReceived }; // prettier-ignore
+    if (!ENDED_BY_ITS_ENDS.has(code) || (!opened && !gaveUp)) this.count(code, connection);
+    const fields = { service: this.service, instance: connection.instance, ending, wire: code, bytesSent, bytesReceived }; // prettier-ignore
     this.options.log.debug('tunnel-connection-ended', fields, 'A connection through a tunnel ended.');
     if (this.connections.size === 0) for (const idle of this.onIdle.splice(0)) idle();
-  }
+  };
 
-  private count(code: Code, attempts?: Attempts): void {
+  private count(code: Code, connection?: Connection): void {
     if (code === 'denied') this.denied++;
     else this.failed++;
     const leftOut = this.options.pauses.pass(`tunnel ${serviceKey(this.service)} ${code}`);
     if (leftOut === undefined) return;
-    const instance = attempts?.instance?.name;
-    const why = attempts !== undefined && instance === undefined ? 'nobody exposes it now' : codeWords(code);
+    const instance = connection?.instance;
+    const why = connection !== undefined && instance === undefined ? 'nobody exposes it now' : codeWords(code);
     this.options.log.warn(
       'tunnel-connection-failed',
-      { service: this.service, instance, listen: this.where, wire: code, leftOut, ...attempts?.problem },
+      { service: this.service, instance, listen: this.where, wire: code, leftOut, ...connection?.problem },
       `A connection to ${this.service}${instance === undefined ? '' : ` on ${instance}`} failed: ${why}.`,
     );
   }
@@ -176,7 +166,7 @@ export class Tunnel {
   close(code: Code): number {
     this.stop();
     const open = [...this.connections];
-    for (const splice of open) splice.cut(code);
+    for (const { splice } of open) splice.cut(code);
     return open.length;
   }
 
@@ -189,7 +179,7 @@ export class Tunnel {
   info(): TunnelInfo {
     const instances = this.options.mesh.instances(this.service);
     let { bytesSent, bytesReceived } = this;
-    for (const splice of this.connections) {
+    for (const { splice } of this.connections) {
       bytesSent += splice.bytesSent;
       bytesReceived += splice.bytesReceived;
     }
@@ -212,6 +202,60 @@ export class Tunnel {
     if (this.problem !== undefined) return 'failed';
     if (instances.length === 0) return 'waiting';
     return instances.some(instance => instance.reachable) ? 'listening' : 'unreachable';
+  }
+}
+
+/** One local connection: its search for an instance, then the two joined. */
+class Connection implements SpliceOwner {
+  readonly splice: Splice;
+  /** the instance that has answered */
+  private answering: string | undefined;
+
+  constructor(
+    readonly socket: AcceptedSocket,
+    private attempts: Attempts | undefined,
+    private readonly ended: (connection: Connection, result: SpliceResult) => void,
+  ) {
+    this.splice = new Splice(this);
+  }
+
+  /** Name of the instance in question; undefined: there was none to be asked. */
+  get instance(): string | undefined {
+    return this.answering ?? this.attempts?.instance?.name;
+  }
+
+  /** What kept its stream from being opened at all. */
+  get problem(): Attempts['problem'] {
+    return this.attempts?.problem;
+  }
+
+  start(): void {
+    if (!this.tryNext()) this.splice.cut(this.attempts?.code ?? 'no-service');
+  }
+
+  private tryNext(): boolean {
+    const stream = this.attempts?.next(this.splice);
+    if (stream === undefined) return false;
+    this.splice.attach(stream);
+    return true;
+  }
+
+  broken(): typeof CALLER_GONE {
+    return CALLER_GONE;
+  }
+
+  refused(code: Code, dialed: boolean): boolean {
+    return this.attempts?.refused(code, dialed) === true && this.tryNext();
+  }
+
+  /** Who was asked, and for what, has had its time: thousands of connections may rest. */
+  opened(): void {
+    this.answering = this.instance;
+    this.attempts = undefined;
+  }
+
+  done(result: SpliceResult): void {
+    this.ended(this, result);
   }
 }
 
