@@ -43,6 +43,8 @@ export interface RotationPlan {
 
 export class Keyring {
   private keys: NodeKeys;
+  /** of `keys`, made when it is asked for first */
+  private proof: ReturnType<Keyring['identity']> | undefined;
 
   constructor(private readonly options: KeyringOptions) {
     this.keys = options.keys;
@@ -102,18 +104,19 @@ export class Keyring {
 
   /** What a handshake that begins now proves. */
   identity(): Pick<LocalIdentity, 'nodeId' | 'noise' | 'statement'> {
-    const { x25519 } = this.options.primitives;
-    return {
+    this.proof ??= {
       nodeId: this.nodeId,
-      noise: x25519.fromPrivate(this.keys.noisePrivate),
+      noise: this.options.primitives.x25519.fromPrivate(this.keys.noisePrivate),
       statement: this.keys.statements[this.seq]!,
     };
+    return this.proof;
   }
 
   /** For founding a network with these keys. */
   newKeys(): NewKeys {
-    const { ed25519 } = this.options.primitives;
-    const { noise, statement } = this.identity();
+    const { ed25519, x25519 } = this.options.primitives;
+    const { statement } = this.identity();
+    const noise = x25519.fromPrivate(this.keys.noisePrivate);
     const signing = ed25519.fromSeed(this.keys.signingSeed);
     return {
       statement,
@@ -165,8 +168,12 @@ export class Keyring {
       statements: [...before.statements, made.statement],
     };
     this.options.save(keys);
+    const oldProof = this.proof;
+    this.proof = undefined;
     this.keys = keys;
-    this.options.timers.after(OLD_KEY_MS, () => wipe(before.signingSeed, before.noisePrivate));
+    this.options.timers.after(OLD_KEY_MS, () =>
+      wipe(before.signingSeed, before.noisePrivate, oldProof?.noise.privateKey),
+    );
   }
 }
 

@@ -20,7 +20,7 @@ import type { Random } from '../clock.js';
 import { WarrenError } from '../errors.js';
 import { isAcceptableSignature } from './ed25519-checks.js';
 import { AEAD_KEY_LENGTH, KEY_LENGTH, NONCE_LENGTH, TAG_LENGTH, plain, requireLength } from './lengths.js';
-import type { AeadName, Ed25519, Hash, HashName, KeyPair, Opening, PieceAead, PieceKey, X25519 } from './primitives.js';
+import type { AeadName, Ed25519, Hash, HashName, Opening, PieceAead, PieceKey, X25519 } from './primitives.js';
 
 export const nodeRandom: Random = n => randomFillSync(new Uint8Array(n));
 
@@ -45,16 +45,27 @@ function publicKeyObject(crv: Curve, publicKey: Uint8Array): KeyObject {
   return createPublicKey({ key: { kty: 'OKP', crv, x: base64url(publicKey) }, format: 'jwk' });
 }
 
-function keyPair(crv: Curve, privateKey: Uint8Array): KeyPair {
-  const { x } = createPublicKey(privateKeyObject(crv, privateKey)).export({ format: 'jwk' });
-  return { publicKey: new Uint8Array(Buffer.from(x!, 'base64url')), privateKey: privateKey.slice() };
+function publicHalf(key: KeyObject): Uint8Array {
+  const { x } = createPublicKey(key).export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(x!, 'base64url'));
 }
+
+/**
+ * By the bytes that `fromPrivate` gave out, for as long as somebody holds these: OpenSSL works out the public key at each
+ * import, which takes as long as the Diffie-Hellman. Nobody changes these bytes but to wipe them, and lets go of them then.
+ */
+const imported = new WeakMap<Uint8Array, KeyObject>();
 
 /** RFC 7748. OpenSSL itself refuses an all-zero result. */
 export const nodeX25519: X25519 = {
-  fromPrivate: privateKey => keyPair('X25519', privateKey),
+  fromPrivate(privateKey) {
+    const key = privateKeyObject('X25519', privateKey);
+    const own = privateKey.slice();
+    imported.set(own, key);
+    return { publicKey: publicHalf(key), privateKey: own };
+  },
   dh(privateKey, publicKey) {
-    const own = privateKeyObject('X25519', privateKey);
+    const own = imported.get(privateKey) ?? privateKeyObject('X25519', privateKey);
     const peer = publicKeyObject('X25519', publicKey);
     try {
       return plain(diffieHellman({ privateKey: own, publicKey: peer }));
@@ -66,7 +77,7 @@ export const nodeX25519: X25519 = {
 
 /** Whether a key lies in the prime-order subgroup OpenSSL does not say: sodium.ts does. */
 export const nodeEd25519: Omit<Ed25519, 'isValidPublicKey'> = {
-  fromSeed: seed => keyPair('Ed25519', seed),
+  fromSeed: seed => ({ publicKey: publicHalf(privateKeyObject('Ed25519', seed)), privateKey: seed.slice() }),
   sign: (privateKey, message) => plain(sign(null, message, privateKeyObject('Ed25519', privateKey))),
   verify(publicKey, message, signature) {
     if (!isAcceptableSignature(publicKey, signature)) return false;

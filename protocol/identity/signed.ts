@@ -64,8 +64,11 @@ export const MAX_VERDICTS = 8192;
  */
 export class Verifier {
   private readonly good = new Set<string>();
+  private readonly probe: Uint8Array;
 
-  constructor(readonly primitives: Primitives) {}
+  constructor(readonly primitives: Primitives) {
+    this.probe = primitives.x25519.fromPrivate(PROBE).privateKey;
+  }
 
   verify(publicKey: Uint8Array, label: string, body: Uint8Array, signature: Uint8Array): boolean {
     const key = this.key('warren verified signature', publicKey, signature, signedBytes(label, body));
@@ -77,7 +80,7 @@ export class Verifier {
     const key = this.key('warren verified keys', signing, noise);
     return this.remember(
       key,
-      () => isNoiseKey(this.primitives, noise) && this.primitives.ed25519.isValidPublicKey(signing),
+      () => isNoiseKey(this.primitives, this.probe, noise) && this.primitives.ed25519.isValidPublicKey(signing),
     );
   }
 
@@ -100,10 +103,10 @@ export class Verifier {
 /** Any scalar will do: clamping makes it a multiple of 8, which sends exactly the points of small order to zero. */
 const PROBE = new Uint8Array(KEY_LENGTH).fill(1);
 
-function isNoiseKey(primitives: Primitives, key: Uint8Array): boolean {
+function isNoiseKey(primitives: Primitives, probe: Uint8Array, key: Uint8Array): boolean {
   if (key.length !== KEY_LENGTH || !isCanonicalU(key)) return false;
   try {
-    primitives.x25519.dh(PROBE, key);
+    primitives.x25519.dh(probe, key);
     return true;
   } catch {
     return false;

@@ -196,6 +196,9 @@ export class HandshakeState {
 
   private wipeKeys(): void {
     wipe(this.e?.privateKey, this.e1?.privateKey, ...this.psks);
+    // With the bytes goes whatever the primitives keep for them.
+    this.e = undefined;
+    this.e1 = undefined;
   }
 
   // ── one token ────────────────────────────────────────────────────────────────────────────────────────────────────

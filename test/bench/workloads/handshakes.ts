@@ -21,7 +21,7 @@ import { configure } from '../peers/warren.js';
 import type { Fact, Own } from './workload.js';
 
 const AT_ONCE = 8;
-/** Members that come first, so that what is measured is a daemon that runs, not one whose code is being compiled. */
+/** So many come first: what is measured is a daemon that runs, not one whose code is being compiled. */
 const WARM_UP = 200;
 const STRANGERS_PER_HANDSHAKE = 5;
 const STRANGER_PATIENCE_MS = 200;
@@ -122,8 +122,10 @@ export const handshakes: Own = {
     const members = membersOf(count, 'member');
     const [unseen, known] = [await dialAll(members), await dialAll(members)];
     const openings = count * STRANGERS_PER_HANDSHAKE;
+    const port = Number(address.split(':').pop());
+    await pool(Math.min(WARM_UP, count) * STRANGERS_PER_HANDSHAKE, AT_ONCE, () => knock(port));
     const before = cpuSeconds(pids);
-    await pool(openings, AT_ONCE, () => knock(Number(address.split(':').pop())));
+    await pool(openings, AT_ONCE, () => knock(port));
     const strangers = cpuSeconds(pids) - before;
     await host.ok(['down']);
     const rate = { unit: 'per second of CPU', digits: 0 } as const;
