@@ -52,7 +52,8 @@ class Reading {
 
 const readings = new WeakMap<Socket, Reading>();
 
-function copied(lent: Uint8Array): Buffer {
+/** Memory of its own, that was not filled with zeros first. */
+export function copied(lent: Uint8Array): Buffer {
   const own = Buffer.allocUnsafeSlow(lent.length);
   own.set(lent);
   return own;

@@ -4,36 +4,42 @@ import type { Timers } from '../../protocol/clock.js';
 import { borrow } from './reading.js';
 import { CLOSED_BY_PEER, CLOSED_HERE, reasonOf } from './reasons.js';
 import { SocketTransport } from './socket-transport.js';
+import { thinned, type LocalSocket } from './thin-socket.js';
 import { CLOSE_FLUSH_MS } from './transport.js';
 
 export class TcpTransport extends SocketTransport {
   readonly kind = 'tcp';
 
+  private readonly socket: LocalSocket;
+
   /**
    * @param socket connected; nobody else reads or writes it from here on
    * @param head bytes already read from it
    */
-  constructor(
-    private readonly socket: Socket,
-    timers: Timers,
-    head?: Uint8Array,
-  ) {
-    super(socket, timers, on => void (on ? socket.resume() : socket.pause()));
+  constructor(socket: Socket, timers: Timers, head?: Uint8Array) {
+    super(socket, timers, on => void (on ? this.socket.resume() : this.socket.pause()));
     socket.pause();
     if (head !== undefined && head.length > 0) this.inbox.push(head);
-    borrow(socket, chunk => this.inbox.push(chunk));
-    socket.on('end', () => this.finish(CLOSED_BY_PEER));
-    socket.on('error', error => this.inbox.end(reasonOf(error)));
-    socket.on('close', () => this.gone(CLOSED_BY_PEER));
+    this.socket = this.takeOver(socket);
+    this.socket.on('end', () => this.finish(CLOSED_BY_PEER));
+    this.socket.on('error', error => this.inbox.end(reasonOf(error)));
+    this.socket.on('close', () => this.gone(CLOSED_BY_PEER));
+  }
+
+  private takeOver(socket: Socket): LocalSocket {
+    const take = (chunk: Uint8Array): void => this.inbox.push(chunk);
+    const thin = thinned(socket);
+    if (thin === undefined) borrow(socket, take);
+    else thin.borrow(take);
+    return thin ?? socket;
   }
 
   write(chunks: readonly Uint8Array[]): void {
     if (this.inbox.isEnded || chunks.length === 0) return;
-    const last = chunks.length - 1;
-    if (last > 0) this.socket.cork();
-    for (let i = 0; i < last; i++) this.socket.write(chunks[i]!);
-    this.socket.write(chunks[last]!, this.taken);
-    if (last > 0) this.socket.uncork();
+    const isMore = chunks.length > 1;
+    if (isMore) this.socket.cork();
+    for (const chunk of chunks) this.socket.write(chunk, this.taken);
+    if (isMore) this.socket.uncork();
     this.waiting = this.socket.writableLength > 0;
   }
 

@@ -1,14 +1,14 @@
 /**
- * A local connection without the streams of node: what a splice needs of a socket, right on the handle that libuv gives.
+ * A connection without the streams of node: what splices and links need of a socket, right on the handle that libuv gives.
  * A `net.Socket` costs more for each connection and each read than all the rest of the way. The only place beside
  * reading.ts that looks into node; where the insides look different there are no thin sockets, and `net.Socket` does it.
  */
 import { EventEmitter } from 'node:events';
-import { isIPv4, isIPv6, type Server } from 'node:net';
+import { isIPv4, isIPv6, type Server, type Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { LENT, firstOrAll } from './reading.js';
+import { LENT, copied, firstOrAll } from './reading.js';
 
-/** What the users of a local connection call: `net.Socket` has all of it, and so has a thin socket. */
+/** What the users of a connection call: `net.Socket` has all of it, and so has a thin socket. */
 export interface LocalSocket {
   readonly connecting?: boolean;
   readonly destroyed: boolean;
@@ -146,6 +146,24 @@ export function dialThin(host: string, port: number): ThinSocket | undefined {
   return socket;
 }
 
+/**
+ * Takes over the connection of a socket, paused: whoever still holds the socket can but destroy it, or hear that it has
+ * closed.
+ * @returns undefined where that is not possible, or when the socket is not at rest: it stays as it is
+ */
+export function thinned(socket: Socket): ThinSocket | undefined {
+  const shell = socket as unknown as { _handle: unknown };
+  const { _handle: handle } = shell;
+  const isAtRest = socket.readable && socket.writable && socket.readableLength === 0 && socket.writableLength === 0;
+  if (inside === undefined || !isHandle(handle) || socket.connecting || !isAtRest) return undefined;
+  handle.readStop();
+  const thin = new ThinSocket(inside, handle);
+  shell._handle = null;
+  socket.once('close', () => thin.destroy());
+  thin.once('close', () => socket.destroy());
+  return thin;
+}
+
 // ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function failure(call: string, status: number, where = ''): NodeJS.ErrnoException {
@@ -173,6 +191,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   private writing: Request | undefined;
   private isShuttingDown = false;
   private taken: ((error?: Error | null) => void) | undefined;
+  private borrower: ((lent: Uint8Array) => void) | undefined;
 
   constructor(
     private readonly node: Inside,
@@ -231,12 +250,19 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     this.handle.readStop();
   }
 
+  /** From now on `take` gets what is read, in memory that is its own until it returns; there is no `data` any more. */
+  borrow(take: (lent: Uint8Array) => void): void {
+    this.borrower = take;
+  }
+
   /** @returns where the next read goes */
   private onRead(): Uint8Array | undefined {
     const n = this.node.state[this.node.readAt]!;
     if (this.destroyed || n === 0) return undefined;
     if (n > 0) {
-      this.emit('data', LENT.slice(0, n));
+      const lent = LENT.subarray(0, n);
+      if (this.borrower === undefined) this.emit('data', copied(lent));
+      else this.borrower(lent);
       return firstOrAll(n);
     }
     this.isReading = false;

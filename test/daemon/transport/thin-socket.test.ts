@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import net, { type AddressInfo, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { acceptThin, dialThin, type ThinSocket } from '../../../daemon/transport/thin-socket.js';
+import { acceptThin, dialThin, thinned, type ThinSocket } from '../../../daemon/transport/thin-socket.js';
 import { assert, suite } from '../../helpers/suite.js';
-import { eventually, readAll, serve, settled, thinPair } from '../../helpers/sockets.js';
+import { eventually, readAll, serve, settled, tcpPair, thinPair } from '../../helpers/sockets.js';
 
 const test = suite('thin sockets');
 
@@ -73,6 +73,59 @@ test('what is written, and the end, before the connection is there goes out when
   assert.is(told.at(-1), 'close');
   assert.equal(told.slice().sort(), ['close', 'connect', 'end', 'finish']);
   await server.close();
+});
+
+test('a connection is taken over from a socket at rest; the end of either is the end of both', async () => {
+  const [client, socket] = await tcpPair();
+  const thin = thinned(socket);
+  assert.ok(thin, 'at rest');
+  let lent = '';
+  let isFirst = true;
+  thin.on('data', () => (lent += ' data '));
+  thin.borrow(memory => {
+    lent += Buffer.from(memory).toString();
+    isFirst &&= memory.buffer.byteLength > memory.length;
+  });
+  client.write('one');
+  await new Promise(resolve => setTimeout(resolve, 20));
+  assert.is(lent, '', 'it is paused');
+  thin.resume();
+  await eventually('it is read', () => lent === 'one');
+  assert.ok(isFirst, 'a view of memory that is lent');
+  const atClient = readAll(client);
+  thin.write(Buffer.from('answer'), ignore);
+  await eventually('it is with the client', () => client.bytesRead === 6);
+  let isClosed = false;
+  socket.once('close', () => (isClosed = true));
+  thin.destroy();
+  await eventually('the socket has closed', () => isClosed);
+  assert.equal(await atClient, { bytes: Buffer.from('answer'), how: 'end' });
+  const [other, second] = await tcpPair();
+  const taken = thinned(second)!;
+  second.destroy();
+  await eventually('closed', () => taken.closed);
+  client.destroy();
+  other.destroy();
+});
+
+test('a socket that has read something, that has ended or is gone is left as it is', async () => {
+  const [client, socket] = await tcpPair();
+  client.write('one');
+  socket.resume();
+  const chunks: Buffer[] = [];
+  socket.once('data', () => socket.pause());
+  await eventually('something was read', () => socket.bytesRead === 3);
+  socket.unshift('one');
+  assert.is(thinned(socket), undefined);
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+  socket.resume();
+  client.write('two');
+  await eventually('it reads on', () => all(chunks).toString() === 'onetwo');
+  socket.end();
+  assert.is(thinned(socket), undefined, 'not writable');
+  socket.destroy();
+  assert.is(thinned(socket), undefined, 'gone');
+  client.destroy();
 });
 
 test('a refused connection is an error with code, then the close', async () => {
