@@ -6,7 +6,8 @@ import { configure } from '../peers/warren.js';
 import type { Own } from './workload.js';
 
 const MIB = 1024 * 1024;
-const SETTLE_MS = 3_000;
+/** Some 8 s after a start V8 collects three times and gives memory back: that is no part of what idling costs. */
+const SETTLE_MS = 15_000;
 
 export const footprint: Own = {
   kind: 'own',
