@@ -118,6 +118,8 @@ export interface Limits {
     readonly newsBytes: number;
     /** Progress of a stream is told to the peer after this long, ms, if nothing else tells it before. */
     readonly windowDelayMs: number;
+    /** The same, ms, for the end of a stream whose other direction has ended, and for the WINDOW that confirms an end. */
+    readonly trailMs: number;
   };
   /** Received and not consumed: the credit granted, bytes. */
   readonly receive: {
@@ -193,6 +195,7 @@ export const DEFAULT_LIMITS: Limits = {
     streams: 2_048,
     newsBytes: 32 * MiB,
     windowDelayMs: 500,
+    trailMs: 2,
   },
   receive: {
     process: 256 * MiB,

@@ -61,6 +61,9 @@ export class Session implements StreamOwner, LaneOwner {
   private graceTimer: Timer | undefined;
   private goawayCode: Code | undefined;
   private isGoawayToSend = false;
+  /** Streams are asked what they have to tell, right before it is taken. */
+  private isAsking = false;
+  private isOpening = false;
   private over: Code | undefined;
   private counts = { opened: 0, accepted: 0, sent: 0, received: 0, resent: 0, resumptions: 0 };
 
@@ -74,7 +77,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.budget = new PeerBudget(budget, limits);
     this.grant = new PoolGrant(this.budget, limits.receive);
     this.queue = new NewsQueue(limits.session.newsBytes);
-    this.telling = new Telling(timers, limits.session.windowDelayMs);
+    this.telling = new Telling(timers, limits.session);
     this.nextId = isSmaller ? 0 : 1;
     this.frames = new FrameTaker(this, isSmaller ? 1 : 0, limits, timers.monotonic());
   }
@@ -106,6 +109,11 @@ export class Session implements StreamOwner, LaneOwner {
     let count = 0;
     for (const stream of this.streams.values()) if (!stream.isRelay) count++;
     return count;
+  }
+
+  /** A link carries the session now. */
+  get isCarried(): boolean {
+    return this.lanes.length > 0;
   }
 
   /** No link carries the session now. */
@@ -321,7 +329,7 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   private wake(): void {
-    this.lanes.lead?.link.wake();
+    if (!this.isAsking) this.lanes.lead?.link.wake();
   }
 
   // ── frames coming in ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -412,10 +420,19 @@ export class Session implements StreamOwner, LaneOwner {
 
   /** The session's own frames and those of streams, besides data. @returns false when something did not fit */
   private fillLeading(lane: Lane, draft: RecordDraft): boolean {
-    this.telling.ride();
-    this.telling.retry();
+    this.ask(() => {
+      this.telling.ride();
+      this.telling.retry();
+    });
     const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
     return this.fillOwn(draft) && this.control.fill(lane, draft, isLive);
+  }
+
+  /** What streams have to tell goes with a record that leaves anyway. */
+  private ask(tell: () => void): void {
+    this.isAsking = true;
+    tell();
+    this.isAsking = false;
   }
 
   private fillOwn(draft: RecordDraft): boolean {
@@ -447,11 +464,22 @@ export class Session implements StreamOwner, LaneOwner {
     if (this.over === undefined && this.control.add(stream)) this.wake();
   }
 
+  hasOpen(stream: Stream): void {
+    // The peer is to know of streams that are over before it hears of the next: it counts them, too.
+    this.ask(() => this.telling.trail());
+    if (this.over !== undefined || !this.control.add(stream) || this.isOpening) return;
+    this.isOpening = true;
+    this.timers.soon(() => {
+      this.isOpening = false;
+      this.wake();
+    });
+  }
+
   hasData(stream: Stream): void {
     const lane = this.lanes.laneFor(stream);
     if (lane === undefined) return;
     lane.scheduler.activate(stream);
-    lane.link.wake();
+    if (!this.isAsking || lane !== this.lanes.lead) lane.link.wake();
   }
 
   /** A stream that was opened with much to say has had to wait for this. */
@@ -467,6 +495,10 @@ export class Session implements StreamOwner, LaneOwner {
 
   rides(stream: Stream): void {
     this.telling.rides(stream);
+  }
+
+  trails(stream: Stream): void {
+    this.telling.trails(stream);
   }
 
   starves(stream: Stream): void {

@@ -18,12 +18,16 @@ export interface StreamOwner {
   claim(): number;
   /** The stream has control frames to send. */
   hasControl(stream: Stream): void;
+  /** The stream is to be opened: its OPEN may wait for the first bytes, as long as it takes to look for them once. */
+  hasOpen(stream: Stream): void;
   /** The stream may have data, or FIN, to send. */
   hasData(stream: Stream): void;
   /** Progress is to be told, but there is no hurry. */
   lags(stream: Stream): void;
   /** Progress is to be told with the next record that leaves anyway. */
   rides(stream: Stream): void;
+  /** Nobody waits for what is left to tell: the end to a peer that has ended, the WINDOW that confirms an end. */
+  trails(stream: Stream): void;
   /** The stream waits for budget. */
   starves(stream: Stream): void;
   /** Payload has been put into a record. @param again bytes that had been sent before */

@@ -81,7 +81,9 @@ export class Stream implements Flow {
     const { retain, receive } = this.isRelay ? relayLimits(limits) : limits;
     this.sending = new SendingHalf(budget, retain);
     this.receiving = new ReceivingHalf(budget, receive, owner.now());
-    if (this.isOpener) this.needs(Need.Open);
+    if (!this.isOpener) return;
+    this.need = Need.Open;
+    owner.hasOpen(this);
   }
 
   // ── for the user ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +143,8 @@ export class Stream implements Flow {
     if (this.isClosed || this.sending.hasEnded) return;
     this.accept();
     this.sending.hasEnded = true;
-    this.owner.hasData(this);
+    if (this.receiving.isDone && this.hasFin) this.owner.trails(this);
+    else this.owner.hasData(this);
   }
 
   /**
@@ -412,6 +415,13 @@ export class Stream implements Flow {
     if (this.receiving.hasNews) this.needs(Need.Window);
   }
 
+  /** What trails is told now. */
+  trail(): void {
+    if (this.resetWith !== undefined) return;
+    if (this.receiving.isWindowForced) this.needs(Need.Window);
+    if (this.hasFin) this.owner.hasData(this);
+  }
+
   /** There may be room again. */
   drain(): void {
     if (this.sending.drain() && !this.isClosed) this.handler?.drain?.();
@@ -450,7 +460,7 @@ export class Stream implements Flow {
   /** @returns true if this was the moment of the end */
   private checkFin(): boolean {
     if (this.hasGone || !this.receiving.finish()) return false;
-    this.needs(Need.Window);
+    this.owner.trails(this);
     this.handler?.fin();
     this.checkClosed();
     return true;

@@ -1,8 +1,10 @@
 /**
  * Streams whose progress can wait to be told: with the next record that leaves anyway if it is much, else with a timer
- * for all of them; and streams that wait for budget.
+ * for all of them; streams whose last words nobody waits for, likewise with a shorter one; and streams that wait for
+ * budget.
  */
 import type { Timer, Timers } from '../clock.js';
+import type { Limits } from '../limits.js';
 import type { Stream } from './stream.js';
 
 /** Streams that are offered freed budget at one time. */
@@ -12,13 +14,15 @@ export class Telling {
   private readonly lagging = new Set<Stream>();
   private readonly riding = new Set<Stream>();
   private readonly starving = new Set<Stream>();
+  private trailing: Stream[] = [];
   private timer: Timer | undefined;
+  private trailTimer: Timer | undefined;
   private isOver = false;
 
-  /** @param delayMs the most that telling waits */
+  /** @param delays the most that telling waits */
   constructor(
     private readonly timers: Timers,
-    private readonly delayMs: number,
+    private readonly delays: Pick<Limits['session'], 'windowDelayMs' | 'trailMs'>,
   ) {}
 
   lags(stream: Stream): void {
@@ -36,8 +40,27 @@ export class Telling {
     this.arm();
   }
 
+  /** The timer is left to run when a record takes all along: where one leaves after the other it is set rarely. */
+  trails(stream: Stream): void {
+    this.trailing.push(stream);
+    if (this.trailTimer !== undefined || this.isOver) return;
+    this.trailTimer = this.timers.after(this.delays.trailMs, () => {
+      this.trailTimer = undefined;
+      this.trail();
+    });
+  }
+
+  /** What trails is told now. */
+  trail(): void {
+    if (this.trailing.length === 0) return;
+    const { trailing } = this;
+    this.trailing = [];
+    for (const stream of trailing) stream.trail();
+  }
+
   /** A record is about to leave. */
   ride(): void {
+    this.trail();
     if (this.riding.size === 0) return;
     const riding = [...this.riding];
     this.riding.clear();
@@ -63,6 +86,8 @@ export class Telling {
   stop(): void {
     this.isOver = true;
     this.timer?.cancel();
+    this.trailTimer?.cancel();
+    this.trailing = [];
     this.lagging.clear();
     this.riding.clear();
     this.starving.clear();
@@ -70,7 +95,7 @@ export class Telling {
 
   private arm(): void {
     if (this.timer !== undefined || this.isOver) return;
-    this.timer = this.timers.after(this.delayMs, () => {
+    this.timer = this.timers.after(this.delays.windowDelayMs, () => {
       this.timer = undefined;
       const lagging = [...this.lagging];
       this.lagging.clear();

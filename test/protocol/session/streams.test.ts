@@ -152,6 +152,92 @@ test('without early credit the data waits for OPENED', () => {
   assert.is(p.accepted[0]!.text, 'hello');
 });
 
+/** Chunks that a side writes from now on: each small record is one. */
+function countRecords({ connection }: Pair, side: 0 | 1): () => number {
+  const direction = connection.wire.directions[side];
+  const write = direction.write.bind(direction);
+  let records = 0;
+  direction.write = chunks => {
+    records += chunks.length;
+    write(chunks);
+  };
+  return () => records;
+}
+
+test('an open waits a turn for the first bytes, so that both are one record', () => {
+  for (const side of [0, 1] as const) {
+    const p = new Pair();
+    const records = countRecords(p, side);
+    const end = p.open({}, side);
+    p.world.timers.soon(() => end.stream.write(utf8('hello')));
+    p.run(6);
+    assert.is(records(), 1);
+    assert.is(p.accepted[0]!.text, 'hello');
+    // ... and no longer.
+    p.open({}, side);
+    p.run(6);
+    assert.is(records(), 2);
+    assert.is(p.accepted.length, 2);
+  }
+});
+
+/** The peer has answered and ended: nobody waits for the end of this side. */
+function answered(p: Pair): End {
+  const end = p.open();
+  end.stream.write(utf8('question'));
+  p.run(20);
+  p.accepted.at(-1)!.stream.write(utf8('answer'));
+  p.accepted.at(-1)!.stream.end();
+  p.run(20);
+  assert.equal(end.said, ['opened', 'fin']);
+  return end;
+}
+
+test('an end behind that of the peer rides with the next record, or goes alone after two milliseconds', () => {
+  const p = new Pair();
+  const alone = answered(p);
+  const records = countRecords(p, 0);
+  alone.stream.end();
+  p.run(1.9);
+  assert.is(records(), 0);
+  p.run(5.2);
+  assert.equal(p.accepted[0]!.said, ['fin', 'closed']);
+  p.run(1_000);
+  assert.is(p.world.nodes[0].session.streamCount, 0);
+  assert.is(p.world.nodes[1].session.streamCount, 0);
+
+  const rides = answered(p);
+  const before = records();
+  rides.stream.end();
+  p.open().stream.write(utf8('next'));
+  p.run(5.1);
+  assert.is(records() - before, 1);
+  assert.equal(p.accepted[1]!.said, ['fin', 'closed']);
+  assert.is(p.accepted[2]!.text, 'next');
+});
+
+test('the end of a peer that has not ended goes at once', () => {
+  const p = new Pair();
+  const end = p.open();
+  p.run(20);
+  end.stream.end();
+  p.run(5.1);
+  assert.equal(p.accepted[0]!.said, ['fin']);
+});
+
+test('a stream that is over is told before the next one is opened: full is full for both sides', () => {
+  const p = new Pair(limitsWith({ session: { streams: 1 } }));
+  for (let i = 0; i < 5; i++) {
+    const end = p.open();
+    end.stream.write(utf8('q'));
+    end.stream.end();
+    p.run(12);
+    p.accepted.at(-1)!.stream.end();
+    while (end.stream.state !== 'closed') p.run(0.5);
+    assert.equal(end.said, ['opened', 'fin', 'closed']);
+  }
+});
+
 test('a refused open: reset with the code, never dialed, bytes to be had for another try', () => {
   const p = new Pair();
   p.answer = () => 'denied';
