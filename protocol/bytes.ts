@@ -3,6 +3,14 @@ import { WarrenError, malformed } from './errors.js';
 
 export const EMPTY = new Uint8Array(0);
 
+/** V8 keeps arrays up to this length in its own heap, as long as nobody asks for their ArrayBuffer. */
+const IN_HEAP_BYTES = 64;
+
+/** To copy so few bytes costs less than to look at their ArrayBuffer, or to make a view of them. */
+export function areFew(length: number): boolean {
+  return length <= IN_HEAP_BYTES;
+}
+
 /** One new array with all parts in order. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array {
   let length = 0;
@@ -42,8 +50,18 @@ export function wipe(...secrets: readonly (Uint8Array | undefined)[]): void {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** A call into the encoder costs more than so many letters one by one. */
+const FEW_LETTERS = 64;
+
 export function utf8(text: string): Uint8Array {
-  return encoder.encode(text);
+  if (text.length > FEW_LETTERS) return encoder.encode(text);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < bytes.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code > 0x7f) return encoder.encode(text);
+    bytes[i] = code;
+  }
+  return bytes;
 }
 
 /** @throws WarrenError `malformed` when the bytes are not UTF-8 */
@@ -277,8 +295,9 @@ export class Writer {
     return this.vector(utf8(s));
   }
 
-  /** A view of what was written. */
+  /** What was written. */
   finish(): Uint8Array {
-    return this.buffer.subarray(0, this.at);
+    // A view makes V8 move a small array out of its heap first, which costs more than a copy within it.
+    return areFew(this.at) ? this.buffer.slice(0, this.at) : this.buffer.subarray(0, this.at);
   }
 }

@@ -38,8 +38,7 @@ export class Peer {
 
   /** A link carries the session. */
   get connected(): boolean {
-    const { session } = this.slot;
-    return session !== undefined && session.links.length > 0;
+    return this.slot.session?.isCarried === true;
   }
 
   /** Rekeys of all links that there have been. */

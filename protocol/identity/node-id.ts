@@ -2,6 +2,7 @@
  * Node IDs: the SHA-256 of a node's statement 0 (statement.ts). Written in base32 without letters that look like
  * digits, so that a person can read one out: 52 characters, of which the first ten are shown where space is short.
  */
+import { fromUtf8, utf8 } from '../bytes.js';
 import type { Hash } from '../crypto/primitives.js';
 import { WarrenError, malformed } from '../errors.js';
 
@@ -19,13 +20,16 @@ const FINGERPRINT_GROUP = 4;
 
 /** Crockford's alphabet in lower case: no i, l, o, u. */
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';
+const LETTERS = utf8(ALPHABET);
 const VALUE = new Map([...ALPHABET].map((c, i) => [c, i]));
 // What a reader mistakes for a digit reads as that digit.
 for (const [c, same] of [['i', '1'], ['l', '1'], ['o', '0']] as const) VALUE.set(c, VALUE.get(same)!); // prettier-ignore
 
 /** Lower-case base32 of any bytes, no padding; the last character's unused bits are zero. */
 export function toBase32(bytes: Uint8Array): string {
-  let out = '';
+  // Letters first, then one string: every new connection names nodes.
+  const letters = new Uint8Array(Math.ceil((bytes.length * 8) / 5));
+  let at = 0;
   let acc = 0;
   let bits = 0;
   for (const b of bytes) {
@@ -33,10 +37,11 @@ export function toBase32(bytes: Uint8Array): string {
     bits += 8;
     while (bits >= 5) {
       bits -= 5;
-      out += ALPHABET[(acc >> bits) & 31]!;
+      letters[at++] = LETTERS[(acc >> bits) & 31]!;
     }
   }
-  return bits === 0 ? out : out + ALPHABET[(acc << (5 - bits)) & 31]!;
+  if (bits > 0) letters[at] = LETTERS[(acc << (5 - bits)) & 31]!;
+  return fromUtf8(letters);
 }
 
 /**

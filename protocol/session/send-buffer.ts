@@ -5,7 +5,7 @@
  *   base … next   sent, kept for sending again
  *   next … end    to be sent (again, below `highest`)
  */
-import { EMPTY } from '../bytes.js';
+import { EMPTY, areFew } from '../bytes.js';
 import type { Limits } from '../limits.js';
 
 /** Slots of dropped chunks before the array is closed up. */
@@ -22,7 +22,7 @@ const LAST_GATHERING = 16 * 1024;
 
 /** The chunk itself, or a copy when it is a small view into large memory. */
 export function compacted(chunk: Uint8Array): Uint8Array {
-  return chunk.length < chunk.buffer.byteLength * WORTH_KEEPING ? chunk.slice() : chunk;
+  return areFew(chunk.length) || chunk.length < chunk.buffer.byteLength * WORTH_KEEPING ? chunk.slice() : chunk;
 }
 
 export class SendBuffer {
