@@ -12,6 +12,7 @@ import { boundAddresses, type Parts } from './parts.js';
 import type { Network } from './peers/network.js';
 import type { Peer } from './peers/peer.js';
 import { relayOf } from './transport/address.js';
+import { hasThinSockets } from './transport/thin-socket.js';
 
 /** @returns all checks in a fixed order, the good ones too */
 export async function checkDaemon(parts: Parts): Promise<readonly DoctorCheck[]> {
@@ -35,6 +36,7 @@ function inputOf(parts: Parts): DoctorInput {
   return {
     platform: process.platform,
     nodeVersion: process.versions.node,
+    thinSockets: hasThinSockets,
     home: { path: paths.root, exists: true, writable: isWritable(paths.root) },
     permissions: permissionProblems(paths.root).map(toWords),
     ...(problem === undefined ? {} : { config: problem }),

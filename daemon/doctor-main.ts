@@ -15,6 +15,7 @@ import { homeOf, homePaths, type HomePaths } from './home/paths.js';
 import { doctorChecks, type DoctorInput, type PortInput } from './observe/doctor.js';
 import { proxyInput, type ProxyInput } from './observe/proxy-input.js';
 import { parseListen } from './transport/address.js';
+import { hasThinSockets } from './transport/thin-socket.js';
 
 async function gather(paths: HomePaths): Promise<DoctorInput> {
   const exists = fs.existsSync(paths.root);
@@ -23,6 +24,7 @@ async function gather(paths: HomePaths): Promise<DoctorInput> {
   return {
     platform: process.platform,
     nodeVersion: process.versions.node,
+    thinSockets: hasThinSockets,
     home: { path: paths.root, exists, writable: exists && isWritable(paths.root) },
     permissions: exists ? told(() => permissionProblems(paths.root)) : [],
     ...(problem === undefined ? {} : { config: problem }),

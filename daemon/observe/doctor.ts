@@ -11,6 +11,8 @@ export interface DoctorInput {
   readonly platform: string;
   /** version of node, e.g. 20.19.0 */
   readonly nodeVersion: string;
+  /** connections go without node's streams: what is inside this node makes that possible */
+  readonly thinSockets: boolean;
   readonly home: { readonly path: string; readonly exists: boolean; readonly writable: boolean };
   /** complaints of the home's permission checks, in words */
   readonly permissions: readonly { readonly message: string; readonly hint?: string }[];
@@ -80,10 +82,11 @@ function daemonCheck({ daemonPid }: DoctorInput): DoctorCheck {
   return check('daemon', 'warning', 'no daemon runs on this home', 'start one: warren up --detach');
 }
 
-function nodeCheck({ nodeVersion }: DoctorInput): DoctorCheck {
+function nodeCheck({ nodeVersion, thinSockets }: DoctorInput): DoctorCheck {
   const [major = 0, minor = 0] = nodeVersion.replace(/^v/, '').split('.').map(Number);
   const enough = major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1]);
-  if (enough) return check('node', 'ok', `Node.js ${nodeVersion}`);
+  const way = thinSockets ? "without node's streams" : "through node's streams, which costs more CPU";
+  if (enough) return check('node', 'ok', `Node.js ${nodeVersion}, connections go ${way}`);
   return check('node', 'problem', `Node.js ${nodeVersion} is too old`, `install ${MIN_NODE.join('.')} or newer`);
 }
 

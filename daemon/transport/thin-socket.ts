@@ -76,7 +76,8 @@ type Binding = Readonly<Record<string, unknown>>;
 
 function lookInside(): Inside | undefined {
   const { binding } = process as unknown as { readonly binding?: (name: string) => Binding };
-  if (typeof binding !== 'function') return undefined;
+  // Asking is deprecated: where that is to end the process, nobody asks.
+  if (typeof binding !== 'function' || process.throwDeprecation) return undefined;
   try {
     const stream = binding.call(process, 'stream_wrap');
     const tcp = binding.call(process, 'tcp_wrap');
@@ -113,6 +114,9 @@ function isHandle(handle: unknown): handle is Handle {
 
 /** This node's insides; undefined where they look different. */
 const inside = lookInside();
+
+/** False: `net.Socket` does it all, at a higher price. */
+export const hasThinSockets = inside !== undefined;
 
 // ── where they come from ───────────────────────────────────────────────────────────────────────────────────────────
 

@@ -229,6 +229,23 @@ test(
 );
 
 test(
+  'a deprecation that is fatal keeps no daemon from starting: it goes without what is deprecated',
+  async () => {
+    await withFolder(async folder => {
+      const home = join(folder, 'h');
+      const daemon = start(home, {}, { NODE_OPTIONS: '--pending-deprecation --throw-deprecation' });
+      await ready(daemon);
+      const { checks } = json(await send(join(home, 'admin.sock'), 'GET', '/v1/doctor')) as unknown as DoctorReply;
+      assert.match(checks.find(check => check.name === 'node')?.message ?? '', /through node's streams/);
+      daemon.child.kill('SIGTERM');
+      assert.is(await daemon.ended, 0);
+      assert.not.match(daemon.stderr(), /Deprecation/);
+    });
+  },
+  { deadline: 60_000 },
+);
+
+test(
   'under a supervisor: --home, readiness told, logs as lines, and its exit code asks for a restart',
   async () => {
     await withFolder(async folder => {

@@ -7,6 +7,7 @@ const NOW = Date.UTC(2026, 10, 22);
 const HEALTHY: DoctorInput = {
   platform: 'linux',
   nodeVersion: '20.19.0',
+  thinSockets: true,
   home: { path: '/h', exists: true, writable: true },
   permissions: [],
   socketPath: '/h/admin.sock',
@@ -99,6 +100,14 @@ const proxyCases: typeof cases = [
     ],
   ],
 ];
+
+test('whether connections go without the streams of node is told, and is no complaint', () => {
+  const told = (thinSockets: boolean): string | undefined =>
+    doctorChecks({ ...HEALTHY, thinSockets }).find(check => check.name === 'node')?.message;
+  assert.is(told(true), "Node.js 20.19.0, connections go without node's streams");
+  assert.is(told(false), "Node.js 20.19.0, connections go through node's streams, which costs more CPU");
+  assert.equal(complaints({ thinSockets: false }), []);
+});
 
 test('a proxy, and that there is no listener, are told', () => {
   const checks = doctorChecks({ ...HEALTHY, ports: [], proxy: { shown: 'http://p:1', source: 'HTTPS_PROXY' } });
