@@ -31,6 +31,18 @@ test('known texts', () => {
   assert.is(fingerprint(new Uint8Array(32)), Array.from({ length: 13 }, () => '0000').join(' '));
 });
 
+test('each ID has its own text, however alike they are and however often they are asked for', () => {
+  const id = new Uint8Array(32);
+  const alike = Array.from({ length: 32 }, (_, i) => id.map((_byte, at) => (at === i ? 1 : 0)));
+  for (let round = 0; round < 2; round++) {
+    assert.is(new Set([id, ...alike].map(nodeIdText)).size, 33);
+    for (const one of alike) assert.is(nodeIdText(one), toBase32(one));
+  }
+  // Bytes that are written anew are another ID.
+  id[0] = 255;
+  assert.is(nodeIdText(id), toBase32(id));
+});
+
 test('letters that look like digits read as those', () => {
   const id = parseNodeId('1'.repeat(20) + '0'.repeat(32))!;
   assert.equal(parseNodeId('iIlL1'.repeat(4) + 'oO0'.repeat(10) + 'oo'), id);
