@@ -82,7 +82,7 @@ export interface Limits {
     readonly bulkLeast: number;
     /** Bulk unacknowledged at most, bytes. */
     readonly bulkMost: number;
-    /** The round trip is taken as no shorter than this, ms: what an event loop under load needs to turn around. */
+    /** The round trip is taken as no shorter than this, ms: what an event loop needs to turn around. */
     readonly leastRoundTripMs: number;
     /** Bytes that the transport has not handed to the kernel, above which no bulk is added. */
     readonly highWater: number;
@@ -176,7 +176,7 @@ export const DEFAULT_LIMITS: Limits = {
     bulkStart: 256 * KiB,
     bulkLeast: 32 * KiB,
     bulkMost: 64 * MiB,
-    leastRoundTripMs: 8,
+    leastRoundTripMs: 1,
     highWater: 1 * MiB,
     fullWater: 2 * MiB,
     unreadAnswers: 16 * MiB,

@@ -4,18 +4,41 @@
  * idle holds nothing. What a read brings is copied into memory of its own size, unless somebody takes it out at once (`borrow`).
  */
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
+import { MAX_RECORD_PLAINTEXT } from '../../protocol/limits.js';
+import { MAX_RECORD_LENGTH, RECORD_HEADER } from '../../protocol/link/record.js';
 
-/** The most that one read of a socket brings, bytes. */
-export const READ_BYTES = 256 * 1024;
-/** ... unless the read before it brought as much as this. */
+/** The most that one read of a link brings, bytes: the longest record, and the header of the next. */
+export const READ_BYTES = MAX_RECORD_LENGTH + 2 * RECORD_HEADER;
+/** ... of a local connection: what fits into one record beside some frames, since a rest would need another one. */
+export const LOCAL_READ_BYTES = MAX_RECORD_PLAINTEXT - 128;
+/** Both are no more than this unless the read before brought as much. */
 export const FIRST_READ_BYTES = 64 * 1024;
+/** What a link still expects of its record bounds a read only from here on: small records come many at a time. */
+const WORTH_BOUNDING = 32 * 1024;
 
 /** Nobody may rely on what is in it from one read to the next. */
-export const LENT = new Uint8Array(READ_BYTES);
+const LENT = new Uint8Array(READ_BYTES);
+const LOCAL = LENT.subarray(0, LOCAL_READ_BYTES);
 const FIRST = LENT.subarray(0, FIRST_READ_BYTES);
 
-/** Where the next read goes. @param read what the one before it has brought, bytes; 0: there was none */
-export function firstOrAll(read: number): Uint8Array<ArrayBuffer> {
+/** The first n bytes of what a read has brought. */
+export function lentBytes(n: number): Uint8Array {
+  return LENT.subarray(0, n);
+}
+
+/** Where the next read of a local connection goes. @param read what the one before has brought, bytes; 0: there was none */
+export function localMemory(read: number): Uint8Array<ArrayBuffer> {
+  return read < FIRST_READ_BYTES ? FIRST : LOCAL;
+}
+
+/**
+ * Where the next read of a link goes.
+ * @param read what the one before has brought, bytes; 0: there was none
+ * @param expected what is left of the record that is coming and the header behind it, bytes; 0: unknown. A read that
+ *   ends there leaves no part of a record to be kept, which is a copy less.
+ */
+export function linkMemory(read: number, expected: number): Uint8Array {
+  if (expected >= WORTH_BOUNDING) return LENT.subarray(0, expected);
   return read < FIRST_READ_BYTES ? FIRST : LENT;
 }
 
@@ -27,8 +50,8 @@ class Reading {
   readonly onread: OnReadOpts = {
     buffer: () => this.next,
     callback: read => {
-      this.next = firstOrAll(read);
-      return this.take(LENT.subarray(0, read));
+      this.next = localMemory(read);
+      return this.take(lentBytes(read));
     },
   };
   private next = FIRST;

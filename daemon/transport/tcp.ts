@@ -11,6 +11,7 @@ export class TcpTransport extends SocketTransport {
   readonly kind = 'tcp';
 
   private readonly socket: LocalSocket;
+  private expected = 0;
 
   /**
    * @param socket connected; nobody else reads or writes it from here on
@@ -27,11 +28,18 @@ export class TcpTransport extends SocketTransport {
   }
 
   private takeOver(socket: Socket): LocalSocket {
-    const take = (chunk: Uint8Array): void => this.inbox.push(chunk);
     const thin = thinned(socket);
-    if (thin === undefined) borrow(socket, take);
-    else thin.borrow(take);
+    if (thin === undefined) borrow(socket, chunk => this.inbox.push(chunk));
+    thin?.borrow(chunk => {
+      this.expected = 0;
+      this.inbox.push(chunk);
+      return this.expected;
+    });
     return thin ?? socket;
+  }
+
+  expects(bytes: number): void {
+    this.expected = bytes;
   }
 
   write(chunks: readonly Uint8Array[]): void {

@@ -6,7 +6,7 @@
 import { EventEmitter } from 'node:events';
 import { isIPv4, isIPv6, type Server, type Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { LENT, copied, firstOrAll } from './reading.js';
+import { copied, lentBytes, linkMemory, localMemory } from './reading.js';
 
 /** What the users of a connection call: `net.Socket` has all of it, and so has a thin socket. */
 export interface LocalSocket {
@@ -168,12 +168,20 @@ export function thinned(socket: Socket): ThinSocket | undefined {
   return thin;
 }
 
+/**
+ * @param lent the caller's only until the return
+ * @returns what of the next read would come in handy, bytes; 0: all there is
+ */
+type Borrower = (lent: Uint8Array) => number;
+
 // ── the socket ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 function failure(call: string, status: number, where = ''): NodeJS.ErrnoException {
   const code = getSystemErrorName(status);
   return Object.assign(new Error(`${call} ${code}${where}`), { errno: status, code, syscall: call });
 }
+
+const goOn = (socket: ThinSocket): void => socket.goOn();
 
 export class ThinSocket extends EventEmitter implements LocalSocket {
   connecting = false;
@@ -186,6 +194,9 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
 
   private wantsReading = false;
   private isReading = false;
+  private isYielding = false;
+  /** where the next read goes */
+  private offered: Uint8Array = localMemory(0);
   private hasReadAll = false;
   private corks = 0;
   /** written, not yet with libuv */
@@ -195,7 +206,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   private writing: Request | undefined;
   private isShuttingDown = false;
   private taken: ((error?: Error | null) => void) | undefined;
-  private borrower: ((lent: Uint8Array) => void) | undefined;
+  private borrower: Borrower | undefined;
 
   constructor(
     private readonly node: Inside,
@@ -203,7 +214,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   ) {
     super();
     handle.onread = () => this.onRead();
-    handle.useUserBuffer(firstOrAll(0));
+    handle.useUserBuffer(this.offered);
   }
 
   // Connecting.
@@ -243,8 +254,29 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     this.wantsReading = true;
     if (this.isReading || this.hasReadAll || this.destroyed || this.connecting) return;
     this.isReading = true;
+    if (!this.isYielding) this.readOn();
+  }
+
+  private readOn(): void {
     const status = this.handle.readStart();
     if (status !== 0) this.destroy(failure('read', status));
+  }
+
+  /**
+   * libuv would read on from whoever brings much, 32 times, before it looks at anybody else: others go first, and what
+   * was read goes on its way.
+   */
+  private yield(): void {
+    if (this.isYielding || !this.isReading || this.destroyed) return;
+    this.isYielding = true;
+    this.handle.readStop();
+    setImmediate(goOn, this);
+  }
+
+  /** The others have had their turn. */
+  goOn(): void {
+    this.isYielding = false;
+    if (this.isReading && !this.destroyed) this.readOn();
   }
 
   pause(): void {
@@ -254,8 +286,8 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     this.handle.readStop();
   }
 
-  /** From now on `take` gets what is read, in memory that is its own until it returns; there is no `data` any more. */
-  borrow(take: (lent: Uint8Array) => void): void {
+  /** From now on `take` gets what is read; there is no `data` any more. */
+  borrow(take: Borrower): void {
     this.borrower = take;
   }
 
@@ -264,10 +296,10 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     const n = this.node.state[this.node.readAt]!;
     if (this.destroyed || n === 0) return undefined;
     if (n > 0) {
-      const lent = LENT.subarray(0, n);
-      if (this.borrower === undefined) this.emit('data', copied(lent));
-      else this.borrower(lent);
-      return firstOrAll(n);
+      const { offered } = this;
+      this.offered = this.take(n);
+      if (n === offered.length) this.yield();
+      return this.offered;
     }
     this.isReading = false;
     if (n !== EOF) {
@@ -278,6 +310,14 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     this.emit('end');
     this.closeWhenDone();
     return undefined;
+  }
+
+  /** @returns where the next read goes */
+  private take(n: number): Uint8Array {
+    const lent = lentBytes(n);
+    if (this.borrower !== undefined) return linkMemory(n, this.borrower(lent));
+    this.emit('data', copied(lent));
+    return localMemory(n);
   }
 
   // Writing.

@@ -26,6 +26,8 @@ export interface Transport {
    * has arrived and reads no more than that.
    */
   onData(callback: ((chunk: Uint8Array) => void) | undefined): void;
+  /** To be called within `onData`: so many bytes complete what has come in part, and what follows begins anew. */
+  expects?(bytes: number): void;
   /** Called when `buffered` has come back to zero, or far down, after a write that was not taken at once. */
   onDrain(callback: () => void): void;
   /** Called once, with the reason in a few words; at the end of this turn if that has happened already. */

@@ -70,7 +70,7 @@ export function fromBase32(text: string): Uint8Array {
 
 /**
  * Texts worked out last, each with a copy of its ID, found by the ID's last bits: every stream asks for the same few
- * several times, and to compare 32 bytes costs a twentieth of writing them out.
+ * several times, and to compare 32 bytes costs less than writing them out.
  */
 const RECENT = 64;
 const recent = new Array<{ readonly id: NodeId; readonly text: NodeIdText } | undefined>(RECENT).fill(undefined);

@@ -31,6 +31,8 @@ export interface LinkPort {
   write(chunks: readonly Uint8Array[]): void;
   /** bytes not yet handed to the kernel */
   readonly buffered: number;
+  /** After each chunk: so many bytes complete the record that is coming and the header behind it; 0: not known. */
+  expects?(bytes: number): void;
   /** Closes after flushing. */
   close(): void;
   abort(): void;
@@ -281,7 +283,9 @@ export class Link {
     } catch (error) {
       this.refuse(error);
     }
-    if (!this.closed) this.scheduleAck();
+    if (this.closed) return;
+    this.port.expects?.(this.opener.missing);
+    this.scheduleAck();
   }
 
   private takeRecord(plaintext: Uint8Array): void {

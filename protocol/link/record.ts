@@ -183,6 +183,11 @@ export class RecordOpener {
     return this.headerBytes + this.assembled;
   }
 
+  /** Bytes until the header behind the record that is coming is complete; 0 while its own header is not. */
+  get missing(): number {
+    return this.length === 0 ? 0 : this.length - this.assembled + RECORD_HEADER;
+  }
+
   /**
    * @param chunk any split of the byte stream; not kept
    * @throws WarrenError `malformed` for an impossible length, `crypto` for a record that does not verify, and whatever

@@ -85,6 +85,7 @@ test('a connection is taken over from a socket at rest; the end of either is the
   thin.borrow(memory => {
     lent += Buffer.from(memory).toString();
     isFirst &&= memory.buffer.byteLength > memory.length;
+    return 0;
   });
   client.write('one');
   await new Promise(resolve => setTimeout(resolve, 20));
@@ -106,6 +107,67 @@ test('a connection is taken over from a socket at rest; the end of either is the
   await eventually('closed', () => taken.closed);
   client.destroy();
   other.destroy();
+});
+
+test('a read brings no more than the borrower expects, where that is much', async () => {
+  const [client, socket] = await tcpPair();
+  const thin = thinned(socket)!;
+  const BOUND = 70_000;
+  let expected = BOUND;
+  const reads: number[] = [];
+  const total = (): number => reads.reduce((sum, n) => sum + n, 0);
+  thin.borrow(memory => {
+    reads.push(memory.length);
+    return expected;
+  });
+  thin.resume();
+  const sent = Buffer.alloc(3_000_000, 7);
+  client.write(sent);
+  await eventually('all is there', () => total() === sent.length);
+  assert.ok(Math.max(...reads) <= BOUND, 'bounded');
+  expected = 100;
+  client.write(sent);
+  await eventually('all is there again', () => total() === 2 * sent.length);
+  assert.ok(Math.max(...reads) > BOUND, 'what is little bounds nothing');
+  thin.destroy();
+  client.destroy();
+});
+
+test('who brings much is read once in a turn: others go first', async () => {
+  const [client, socket] = await tcpPair();
+  const thin = thinned(socket)!;
+  let turn = 0;
+  let total = 0;
+  let pausedAt = 0;
+  const fullReads = new Map<number, number>();
+  const count = (): void => {
+    turn++;
+    if (!thin.destroyed) setImmediate(count);
+  };
+  setImmediate(count);
+  const BOUND = 50_000;
+  thin.borrow(memory => {
+    total += memory.length;
+    if (memory.length === BOUND) fullReads.set(turn, (fullReads.get(turn) ?? 0) + 1);
+    if (fullReads.size === 4 && pausedAt === 0) {
+      pausedAt = total;
+      // Behind the return the next turn is asked for; the pause comes in between.
+      process.nextTick(() => thin.pause());
+    }
+    return BOUND;
+  });
+  const sent = Buffer.alloc(2_000_000, 7);
+  client.write(sent);
+  await settled(() => client.bytesWritten - client.writableLength);
+  thin.resume();
+  await eventually('some was read', () => pausedAt > 0);
+  await new Promise(resolve => setTimeout(resolve, 20));
+  assert.is(total, pausedAt, 'a pause holds between two turns too');
+  thin.resume();
+  await eventually('all is there', () => total === sent.length);
+  assert.is(Math.max(...fullReads.values()), 1);
+  thin.destroy();
+  client.destroy();
 });
 
 test('a socket that has read something, that has ended or is gone is left as it is', async () => {

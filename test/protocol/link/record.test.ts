@@ -142,6 +142,20 @@ test('the nonces are never used up silently', () => {
   assert.is(errorOf(() => sealer.seal([Uint8Array.of(1)])).code, 'limit');
 });
 
+test('who reads as much as is missing never keeps a part of a record', () => {
+  const { opener: o, got } = opener('AESGCM');
+  const sealer = new RecordSealer(aead.AESGCM, KEY, NEVER);
+  const wire = concat(...[1000, 5, 70_000].flatMap(n => sealer.seal([new Uint8Array(n)])));
+  assert.is(o.missing, 0);
+  let at = 3;
+  o.push(wire.subarray(0, at));
+  while (o.missing > 0) {
+    assert.is(o.partial, 3, 'a header, and nothing behind it');
+    o.push(wire.subarray(at, (at += o.missing)));
+  }
+  assert.equal(got.map(p => p.length), [1000, 5, 70_000]); // prettier-ignore
+});
+
 test('an idle opener holds no buffer; a stopped one takes nothing', () => {
   const { opener: o, got } = opener('AESGCM');
   const wire = concat(...new RecordSealer(aead.AESGCM, KEY, NEVER).seal([new Uint8Array(1000)]));
