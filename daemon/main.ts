@@ -19,6 +19,7 @@ import type { HomePaths } from './home/paths.js';
 import type { Seal } from './home/sealed.js';
 import { unlockHome } from './home/vault.js';
 import { Ending, type EndingRequest } from './lifecycle/ending.js';
+import { tuneHeap } from './lifecycle/heap.js';
 import { setUpLog, type DaemonLog } from './lifecycle/log-setup.js';
 import { nextKeyPlace, passphraseSource } from './lifecycle/passphrase.js';
 import { Readiness, notifySupervisor } from './lifecycle/readiness.js';
@@ -39,6 +40,7 @@ const isSupervised = !hasParent && (process.env.NOTIFY_SOCKET ?? process.env.INV
 
 async function main(): Promise<void> {
   process.umask(0o077);
+  tuneHeap(process.versions.v8);
   try {
     const start = hasParent ? await fromParent(process) : fromArguments(process.argv.slice(2), process.env);
     // A token that is none is refused before there is a home.
