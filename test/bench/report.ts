@@ -27,7 +27,7 @@ function head({ date, node, versions, command, rounds, seconds, missing }: Resul
   return `# Benchmarks
 
 Written by \`${command}\`; the same command makes it anew. Clients, both ends of every tunnel and the services share one
-machine, over loopback. Systems take turns, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s each; figures are medians over the rounds with the least and
+machine, over loopback. Systems take turns, ${rounds} ${rounds === 1 ? 'round' : 'rounds'} of ${seconds} s each behind one that does not count; figures are medians over the rounds with the least and
 the most, ratios are taken round by round. CPU seconds are those of both ends of the tunnel together.
 
 | | |

@@ -50,11 +50,15 @@ export class Field {
     for (const system of systems) await this.stop(system);
   }
 
-  /** A B C A B C …: what else the machine does at a time meets all of them. */
+  /**
+   * A B C A B C …: what else the machine does at a time meets all of them. One turn before does not count: the rows are
+   * about tunnels that have been in use for a while (code compiled, caches and windows grown), whichever row comes first.
+   */
   async compare(workload: Comparison, systems: readonly System[], sizes: Sizes): Promise<Compared> {
     const chosen = systems.filter(({ kind }) => kind !== 'direct' || workload.withoutDirect !== true);
     const outcomes = new Map<string, Outcome[]>(chosen.map(({ name }) => [name, []]));
     const rounds = workload.rounds?.(sizes) ?? sizes.rounds;
+    if (workload.fresh !== true) for (const system of chosen) await this.round(workload, system, sizes);
     for (let round = 0; round < rounds; round++) {
       for (const system of chosen) outcomes.get(system.name)!.push(await this.round(workload, system, sizes));
     }
