@@ -431,8 +431,11 @@ export class Session implements StreamOwner, LaneOwner {
   /** What streams have to tell goes with a record that leaves anyway. */
   private ask(tell: () => void): void {
     this.isAsking = true;
-    tell();
-    this.isAsking = false;
+    try {
+      tell();
+    } finally {
+      this.isAsking = false;
+    }
   }
 
   private fillOwn(draft: RecordDraft): boolean {

@@ -224,7 +224,9 @@ export const MUTANTS: readonly Mutant[] = [
         'takeUnknown',
         () =>
           function (this: Fields, from: never) {
-            (this as unknown as { ask(from: never, phase: string): void }).ask(from, 'attach');
+            const slot = this as unknown as { ask(from: never, phase: string): void; readonly secrets: unknown };
+            // Without a session there is nothing to attach to.
+            slot.ask(from, slot.secrets === undefined ? 'new' : 'attach');
           },
       ),
   },

@@ -58,7 +58,7 @@ for (const mutant of tried) {
     for (let i = 0; i < SEEDS_PER_MUTANT; i++) {
       const { failure } = simulateWith(from + i, mutant);
       if (failure === undefined) continue;
-      assert.not.match(failure, /thrown|internal/, `"${mutant.name}" breaks down instead of going wrong`);
+      assert.not.match(failure, /thrown|internal/, `"${mutant.name}" breaks down instead of going wrong: ${failure}`);
       return console.log(`note: ${mutant.name}: found with seed ${i + 1} of ${SEEDS_PER_MUTANT}: ${failure.slice(0, 80)}`);
     }
     assert.unreachable(`"${mutant.name}" was not found in ${SEEDS_PER_MUTANT} seeds from ${from}`);
