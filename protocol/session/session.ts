@@ -9,9 +9,9 @@ import { WarrenError, malformed } from '../errors.js';
 import type { NodeId } from '../identity/node-id.js';
 import { MAX_STREAM_ID, type Limits } from '../limits.js';
 import type { RecordDraft } from '../link/draft.js';
-import { FRAME, encodeGoaway, encodePool } from '../link/frame.js';
+import { FRAME } from '../link/frame.js';
 import type { Link, LinkEnd } from '../link/link.js';
-import { ControlQueue } from './control-queue.js';
+import { ControlFrames } from './control-frames.js';
 import { PeerBudget, type ProcessBudget } from './credit.js';
 import { FrameTaker } from './frames.js';
 import { Lane, type LaneOwner } from './lane.js';
@@ -21,7 +21,6 @@ import { PoolGrant, PoolUse } from './pool.js';
 import type { StreamOwner } from './stream-owner.js';
 import { encodeRequest } from './open-request.js';
 import { Stream } from './stream.js';
-import { Telling } from './telling.js';
 import type { OpenRequest, SessionEvents, SessionStats, StreamHandler } from './types.js';
 
 /** Streams that are closed but not forgotten, as a multiple of the limit of live ones. */
@@ -56,14 +55,8 @@ export class Session implements StreamOwner, LaneOwner {
   private readonly grant: PoolGrant;
   private readonly use = new PoolUse();
   private readonly queue: NewsQueue;
-  private readonly control = new ControlQueue();
-  private readonly telling: Telling;
+  private readonly control: ControlFrames;
   private graceTimer: Timer | undefined;
-  private goawayCode: Code | undefined;
-  private isGoawayToSend = false;
-  /** Streams are asked what they have to tell, right before it is taken. */
-  private isAsking = false;
-  private isOpening = false;
   private over: Code | undefined;
   private counts = { opened: 0, accepted: 0, sent: 0, received: 0, resent: 0, resumptions: 0 };
 
@@ -77,7 +70,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.budget = new PeerBudget(budget, limits);
     this.grant = new PoolGrant(this.budget, limits.receive);
     this.queue = new NewsQueue(limits.session.newsBytes);
-    this.telling = new Telling(timers, limits.session);
+    this.control = new ControlFrames({ timers, delays: limits.session, grant: this.grant, wake: () => this.wake() });
     this.nextId = isSmaller ? 0 : 1;
     this.frames = new FrameTaker(this, isSmaller ? 1 : 0, limits, timers.monotonic());
   }
@@ -170,17 +163,14 @@ export class Session implements StreamOwner, LaneOwner {
 
   /** The peer may open no more streams; open ones run on. */
   goaway(code: Code = 'draining'): void {
-    if (this.goawayCode !== undefined) return;
-    this.goawayCode = code;
-    this.isGoawayToSend = true;
-    this.wake();
+    this.control.goaway(code);
   }
 
   /** Ends the session: streams are reset with `code`, links closed with it. */
   close(code: Code, sentence = ''): void {
     if (this.over !== undefined) return;
     this.over = code;
-    this.telling.stop();
+    this.control.stop();
     this.graceTimer?.cancel();
     for (const lane of this.lanes.clear()) lane.link.close(code, sentence);
     for (const stream of [...this.streams.values()]) stream.fail(code, stream.mayHaveDialed);
@@ -313,9 +303,7 @@ export class Session implements StreamOwner, LaneOwner {
   private lead(lane: Lane, lost: boolean): void {
     // One hop: what relays a link does not itself go through another node.
     if (lane.link.rank > 0) this.breakOff(() => true);
-    this.control.clear();
-    this.grant.forgetTold();
-    this.isGoawayToSend = this.goawayCode !== undefined;
+    this.control.restart();
     for (const id of [...this.streams.keys()].sort((a, b) => a - b)) this.streams.get(id)!.resync(lost);
     for (const other of this.lanes.all()) other.toResync = -1;
     lane.toResync = this.control.length;
@@ -329,7 +317,7 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   private wake(): void {
-    if (!this.isAsking) this.lanes.lead?.link.wake();
+    this.lanes.lead?.link.wake();
   }
 
   // ── frames coming in ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -393,7 +381,7 @@ export class Session implements StreamOwner, LaneOwner {
     this.streams.set(id, stream);
     this.counts.accepted++;
     stream.takeOpen(claim, limit);
-    if (this.goawayCode !== undefined) stream.reset('draining', false);
+    if (this.control.goawayCode !== undefined) stream.reset('draining', false);
     else if (isFull) stream.reset('limit', false);
     else this.offer(stream, request);
     if (stream.state === 'closed') this.frames.countRefusal();
@@ -410,7 +398,7 @@ export class Session implements StreamOwner, LaneOwner {
   fill(lane: Lane, draft: RecordDraft): void {
     if (this.over !== undefined) return;
     const leads = lane === this.lanes.lead;
-    if (leads && !this.fillLeading(lane, draft)) return;
+    if (leads && !this.control.fill(lane, draft, this.isLive)) return;
     lane.scheduler.fillSparse(draft);
     if (draft.isFull || (leads && !this.queue.fill(draft))) return;
     const before = draft.size;
@@ -418,36 +406,7 @@ export class Session implements StreamOwner, LaneOwner {
     if (draft.size > before) lane.scheduler.fillSparse(draft);
   }
 
-  /** The session's own frames and those of streams, besides data. @returns false when something did not fit */
-  private fillLeading(lane: Lane, draft: RecordDraft): boolean {
-    this.ask(() => {
-      this.telling.ride();
-      this.telling.retry();
-    });
-    const isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
-    return this.fillOwn(draft) && this.control.fill(lane, draft, isLive);
-  }
-
-  /** What streams have to tell goes with a record that leaves anyway. */
-  private ask(tell: () => void): void {
-    this.isAsking = true;
-    try {
-      tell();
-    } finally {
-      this.isAsking = false;
-    }
-  }
-
-  private fillOwn(draft: RecordDraft): boolean {
-    if (this.isGoawayToSend) {
-      if (!draft.frame(FRAME.GOAWAY, encodeGoaway(this.goawayCode!))) return false;
-      this.isGoawayToSend = false;
-    }
-    if (!this.grant.raise()) return true;
-    if (!draft.frame(FRAME.POOL, encodePool(this.grant.limit))) return false;
-    this.grant.told();
-    return true;
-  }
+  private readonly isLive = (stream: Stream): boolean => this.streams.get(stream.id) === stream;
 
   // ── what streams call ────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -464,25 +423,18 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   hasControl(stream: Stream): void {
-    if (this.over === undefined && this.control.add(stream)) this.wake();
+    this.control.add(stream);
   }
 
   hasOpen(stream: Stream): void {
-    // The peer is to know of streams that are over before it hears of the next: it counts them, too.
-    this.ask(() => this.telling.trail());
-    if (this.over !== undefined || !this.control.add(stream) || this.isOpening) return;
-    this.isOpening = true;
-    this.timers.soon(() => {
-      this.isOpening = false;
-      this.wake();
-    });
+    this.control.addOpen(stream);
   }
 
   hasData(stream: Stream): void {
     const lane = this.lanes.laneFor(stream);
     if (lane === undefined) return;
     lane.scheduler.activate(stream);
-    if (!this.isAsking || lane !== this.lanes.lead) lane.link.wake();
+    if (!this.control.isAsking || lane !== this.lanes.lead) lane.link.wake();
   }
 
   /** A stream that was opened with much to say has had to wait for this. */
@@ -493,19 +445,19 @@ export class Session implements StreamOwner, LaneOwner {
   }
 
   lags(stream: Stream): void {
-    this.telling.lags(stream);
+    this.control.telling.lags(stream);
   }
 
   rides(stream: Stream): void {
-    this.telling.rides(stream);
+    this.control.telling.rides(stream);
   }
 
   trails(stream: Stream): void {
-    this.telling.trails(stream);
+    this.control.telling.trails(stream);
   }
 
   starves(stream: Stream): void {
-    this.telling.starves(stream);
+    this.control.telling.starves(stream);
   }
 
   sent(fresh: number, again: number): void {
@@ -525,7 +477,7 @@ export class Session implements StreamOwner, LaneOwner {
   forget(stream: Stream): void {
     if (this.streams.get(stream.id) !== stream) return;
     this.streams.delete(stream.id);
-    this.telling.forget(stream);
+    this.control.telling.forget(stream);
     for (const lane of this.lanes.all()) lane.scheduler.remove(stream);
   }
 }
