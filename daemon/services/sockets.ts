@@ -62,7 +62,7 @@ export function peerAddress(socket: AcceptedSocket): { readonly host: string; re
  */
 export function wasReset(socket: LocalSocket): boolean {
   if (socket.destroyed || socket.writableEnded) return false;
-  if (socket instanceof ThinSocket) return socket.isTcp && socket.peer === undefined;
+  if (socket instanceof ThinSocket) return socket.isTcp && !socket.hasPeer;
   if (!(socket instanceof Socket)) return false;
   return socket.remoteAddress === undefined && 'address' in socket.address();
 }

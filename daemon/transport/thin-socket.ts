@@ -39,6 +39,13 @@ interface Request {
   keeps?: readonly Uint8Array[];
 }
 
+/** In the order in which node sets it. */
+interface PeerName {
+  address: string;
+  family: string;
+  port: number;
+}
+
 interface Handle {
   onread: () => Uint8Array | undefined;
   useUserBuffer(memory: Uint8Array): void;
@@ -51,16 +58,20 @@ interface Handle {
   // of TCP only
   reset?(closed: () => void): number;
   setNoDelay?(on: boolean): number;
-  getpeername?(out: { address?: string; port?: number }): number;
+  getpeername?(out: PeerName): number;
   connect?(request: Request, address: string, port: number): number;
   connect6?(request: Request, address: string, port: number): number;
 }
 
 interface Inside {
   readonly newWrite: new () => Request;
+  /** A write that libuv has finished at once leaves nothing in its request: the next one takes it again. */
+  spareWrite?: Request | undefined;
   readonly newShutdown: new () => Request;
   readonly newConnect: new () => Request;
   readonly newTcp: () => Handle;
+  /** where `getpeername` writes to: into what has these properties already it does so faster */
+  readonly peer: PeerName;
   /** what the last call on a handle has done */
   readonly state: ArrayLike<number>;
   readonly readAt: number;
@@ -97,6 +108,7 @@ function lookInside(): Inside | undefined {
       newShutdown: ShutdownWrap as Constructor<Request>,
       newConnect: TCPConnectWrap as Constructor<Request>,
       newTcp,
+      peer: { address: '', family: '', port: 0 },
       state: state as unknown as ArrayLike<number>,
       readAt: readAt as number,
       asyncAt: asyncAt as number,
@@ -108,8 +120,17 @@ function lookInside(): Inside | undefined {
 
 const METHODS = ['useUserBuffer', 'readStart', 'readStop', 'writeBuffer', 'writev', 'shutdown', 'close'] as const;
 
+/** Prototypes of handles that have all of it: to look it up anew for each connection costs as much as to read from it. */
+const prototypes = new WeakSet();
+
 function isHandle(handle: unknown): handle is Handle {
-  return METHODS.every(name => typeof (handle as Partial<Handle> | null)?.[name] === 'function');
+  if (handle === null || typeof handle !== 'object') return false;
+  const prototype: unknown = Object.getPrototypeOf(handle);
+  if (prototype === null || typeof prototype !== 'object') return false;
+  if (prototypes.has(prototype)) return true;
+  const has = METHODS.every(name => typeof (prototype as Partial<Handle>)[name] === 'function');
+  if (has) prototypes.add(prototype);
+  return has;
 }
 
 /** This node's insides; undefined where they look different. */
@@ -142,11 +163,12 @@ export function acceptThin(server: Server, accepted: (socket: ThinSocket) => voi
  * @param host undefined is returned when that is a name
  */
 export function dialThin(host: string, port: number): ThinSocket | undefined {
-  if (inside === undefined || !(isIPv4(host) || isIPv6(host))) return undefined;
+  const family = isIPv4(host) ? 4 : isIPv6(host) ? 6 : undefined;
+  if (inside === undefined || family === undefined) return undefined;
   const handle = inside.newTcp();
   handle.setNoDelay?.(true);
   const socket = new ThinSocket(inside, handle);
-  socket.connect(host, port);
+  socket.connect(family, host, port);
   return socket;
 }
 
@@ -192,7 +214,6 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   writableEnded = false;
   writableFinished = false;
 
-  private wantsReading = false;
   private isReading = false;
   private isYielding = false;
   /** where the next read goes */
@@ -219,7 +240,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
 
   // Connecting.
 
-  connect(host: string, port: number): void {
+  connect(family: 4 | 6, host: string, port: number): void {
     this.connecting = true;
     const request = new this.node.newConnect();
     const failed = (status: number): void => void this.destroy(failure('connect', status, ` ${host}:${port}`));
@@ -228,20 +249,22 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
       this.connecting = false;
       if (status !== 0) return failed(status);
       this.emit('connect');
-      if (this.wantsReading) this.resume();
       this.flush();
     };
-    const status = isIPv4(host)
-      ? this.handle.connect!(request, host, port)
-      : this.handle.connect6!(request, host, port);
+    const status =
+      family === 4 ? this.handle.connect!(request, host, port) : this.handle.connect6!(request, host, port);
     if (status !== 0) failed(status);
   }
 
   /** Asked of the operating system each time: undefined when the connection is no more, and for a unix socket. */
   get peer(): { readonly host: string; readonly port: number } | undefined {
-    const out: { address?: string; port?: number } = {};
-    if (this.destroyed || this.handle.getpeername?.(out) !== 0) return undefined;
-    return { host: out.address!, port: out.port! };
+    if (!this.hasPeer) return undefined;
+    return { host: this.node.peer.address, port: this.node.peer.port };
+  }
+
+  /** Asked in the same way. */
+  get hasPeer(): boolean {
+    return !this.destroyed && this.handle.getpeername?.(this.node.peer) === 0;
   }
 
   get isTcp(): boolean {
@@ -250,9 +273,9 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
 
   // Reading.
 
+  /** Before the connection is there, too: libuv then asks the operating system for both with one call. */
   resume(): void {
-    this.wantsReading = true;
-    if (this.isReading || this.hasReadAll || this.destroyed || this.connecting) return;
+    if (this.isReading || this.hasReadAll || this.destroyed) return;
     this.isReading = true;
     if (!this.isYielding) this.readOn();
   }
@@ -280,7 +303,6 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   }
 
   pause(): void {
-    this.wantsReading = false;
     if (!this.isReading || this.destroyed) return;
     this.isReading = false;
     this.handle.readStop();
@@ -358,11 +380,15 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     const bytes = this.waitingBytes;
     this.waiting = [];
     this.waitingBytes = 0;
-    const request = new this.node.newWrite();
-    const { handle } = this;
+    const { handle, node } = this;
+    const request = node.spareWrite ?? new node.newWrite();
+    node.spareWrite = undefined;
     const status = chunks.length === 1 ? handle.writeBuffer(request, chunks[0]!) : handle.writev(request, chunks, true);
     if (status !== 0) return void this.destroy(failure('write', status));
-    if (this.node.state[this.node.asyncAt] === 0) return this.passed(bytes);
+    if (node.state[node.asyncAt] === 0) {
+      node.spareWrite = request;
+      return this.passed(bytes);
+    }
     this.writing = request;
     request.keeps = chunks;
     request.oncomplete = done => {

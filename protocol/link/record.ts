@@ -127,8 +127,10 @@ export class RecordSealer {
   private sealSmall(parts: readonly Uint8Array[], length: number): Uint8Array {
     const { key } = this.direction;
     const header = recordHeader(length);
-    const sealed = key.seal(this.direction.nonce(), header, parts.length === 1 ? parts[0]! : concat(...parts));
-    return concat(header, sealed);
+    const nonce = this.direction.nonce();
+    const plaintext = parts.length === 1 ? parts[0]! : concat(...parts);
+    if (sealsParts(key)) return concat(header, ...key.sealParts(nonce, header, [plaintext]));
+    return concat(header, key.seal(nonce, header, plaintext));
   }
 
   private sealLarge(parts: readonly Uint8Array[], length: number): Uint8Array[] {

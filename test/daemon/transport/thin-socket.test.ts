@@ -203,6 +203,35 @@ test('a refused connection is an error with code, then the close', async () => {
   assert.is(code, 'ECONNREFUSED');
 });
 
+test('a socket that is to be read before it is connected: what is told, and in which order', async () => {
+  const server = await serve(socket => socket.end('first words'));
+  const reading = dialed(server.port);
+  const { told, chunks } = record(reading);
+  reading.on('data', () => told.push('data'));
+  reading.resume();
+  const paused = dialed(server.port);
+  const atPaused = record(paused);
+  paused.resume();
+  paused.pause();
+  await eventually('both have connected', () => told.includes('end') && atPaused.told.includes('connect'));
+  assert.equal(told, ['connect', 'data', 'end']);
+  assert.is(all(chunks).toString(), 'first words');
+  await new Promise(resolve => setTimeout(resolve, 50));
+  assert.equal(atPaused.told, ['connect'], 'nothing is read before the next resume');
+  paused.resume();
+  await eventually('it is read', () => atPaused.told.includes('end'));
+  assert.is(all(atPaused.chunks).toString(), 'first words');
+  reading.destroy();
+  paused.destroy();
+  await server.close();
+
+  const refused = dialed(server.port);
+  const atRefused = record(refused);
+  refused.resume();
+  await eventually('closed', () => refused.closed);
+  assert.equal(atRefused.told, [`connect ECONNREFUSED 127.0.0.1:${server.port}`, 'close']);
+});
+
 test('a socket that is destroyed while it connects tells its close and nothing else', async () => {
   const server = await serve(ignore);
   const socket = dialed(server.port);
@@ -293,6 +322,34 @@ test('what the other end does not take waits, in order, and counts until it is t
   assert.ok(taken > before);
   client.destroy();
   socket.destroy();
+});
+
+test('sockets whose writes wait and sockets whose writes do not keep out of each other', async () => {
+  const pairs = await Promise.all(Array.from({ length: 4 }, () => thinPair()));
+  const size = 4 * 1024 * 1024;
+  const taken = pairs.map(() => 0);
+  for (let round = 0; round < 8; round++) {
+    for (const [i, [, socket]] of pairs.entries()) {
+      const length = i % 2 === 0 ? size : 10;
+      socket.write(Buffer.alloc(length, 16 * i + round), () => (taken[i] = taken[i]! + 1));
+    }
+  }
+  assert.equal(
+    pairs.map(([, socket]) => socket.writableLength > 0),
+    [true, false, true, false],
+  );
+  assert.equal([taken[1], taken[3]], [8, 8]);
+  for (const [i, [client, socket]] of pairs.entries()) {
+    socket.end();
+    const { bytes, how } = await readAll(client);
+    assert.is(how, 'end');
+    const length = i % 2 === 0 ? size : 10;
+    assert.is(bytes.length, 8 * length);
+    for (let round = 0; round < 8; round++)
+      assert.ok(bytes.subarray(round * length, (round + 1) * length).every(byte => byte === 16 * i + round));
+    client.destroy();
+    socket.destroy();
+  }
 });
 
 test('writes within a cork go out together', async () => {
