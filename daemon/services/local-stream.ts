@@ -3,6 +3,7 @@
  * counters are those of any other caller; only the wire is missing.
  */
 import type { Code } from '../../protocol/codes.js';
+import { COPIED_BELOW } from '../../protocol/session/send-buffer.js';
 import { LOCAL_WINDOW_BYTES } from './limits.js';
 import type { Caller, OpenRequest, ServiceStream, StreamHandler } from './mesh.js';
 
@@ -63,7 +64,8 @@ class LocalEnd implements ServiceStream {
     if (this.gone || this.ended) return true;
     this.unconsumed += chunk.length;
     if (this.unconsumed >= this.windowBytes) this.blocked = true;
-    this.other.arrive(chunk);
+    // As in `Stream.write`, small chunks are the caller's again after the return. (A slice of a Buffer were the same memory.)
+    this.other.arrive(chunk.length < COPIED_BELOW ? new Uint8Array(chunk) : chunk);
     return !this.blocked;
   }
 

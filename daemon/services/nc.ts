@@ -7,6 +7,7 @@ import type { Timer, Timers } from '../../protocol/clock.js';
 import type { StreamEnd } from '../../protocol/admin/contract.js';
 import type { Code } from '../../protocol/codes.js';
 import { WarrenError } from '../../protocol/errors.js';
+import { compacted } from '../../protocol/session/send-buffer.js';
 import type { Log } from '../observe/log.js';
 import { Attempts, ERROR_CODE } from './attempts.js';
 import { Balancer } from './balancer.js';
@@ -200,7 +201,7 @@ class Answered implements StreamHandler {
   data(chunk: Uint8Array): void {
     this.opened();
     if (this.splice !== undefined) this.splice.data(chunk);
-    else this.kept.push(chunk);
+    else this.kept.push(compacted(chunk));
   }
 
   fin(): void {

@@ -7,6 +7,7 @@
  * One `done` ends it, whatever the cause.
  */
 import type { Code } from '../../protocol/codes.js';
+import { COPIED_BELOW } from '../../protocol/session/send-buffer.js';
 import type { LocalSocket } from '../transport/thin-socket.js';
 import { GATHER_BELOW, Gather } from './gather.js';
 import { EARLY_KEEP_BYTES } from './limits.js';
@@ -125,7 +126,7 @@ export class Splice implements StreamHandler {
     if (this.finished || this.stream === undefined) return;
     this.bytesSent += chunk.length;
     if (!this.isOpened) {
-      (this.early ??= []).push(chunk);
+      (this.early ??= []).push(chunk.length < COPIED_BELOW ? new Uint8Array(chunk) : chunk);
       this.earlyBytes += chunk.length;
     }
     if (!this.stream.write(chunk)) this.blocked = true;

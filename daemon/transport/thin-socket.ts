@@ -6,6 +6,7 @@
 import { EventEmitter } from 'node:events';
 import { isIPv4, isIPv6, type Server, type Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { COPIED_BELOW } from '../../protocol/session/send-buffer.js';
 import { copied, lentBytes, linkMemory, localMemory } from './reading.js';
 
 /** What the users of a connection call: `net.Socket` has all of it, and so has a thin socket. */
@@ -17,6 +18,10 @@ export interface LocalSocket {
   readonly writableEnded: boolean;
   /** the FIN is with the operating system */
   readonly writableFinished: boolean;
+  /**
+   * A chunk of fewer than COPIED_BELOW bytes, which a stream copies anyway, is the listener's only until it returns; a
+   * longer one is the listener's own.
+   */
   on(event: 'data', listener: (chunk: Uint8Array) => void): unknown;
   on(event: 'error', listener: (error: Error) => void): unknown;
   on(event: 'end' | 'close', listener: () => void): unknown;
@@ -338,7 +343,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   private take(n: number): Uint8Array {
     const lent = lentBytes(n);
     if (this.borrower !== undefined) return linkMemory(n, this.borrower(lent));
-    this.emit('data', copied(lent));
+    this.emit('data', n < COPIED_BELOW ? lent : copied(lent));
     return localMemory(n);
   }
 

@@ -3,6 +3,8 @@
  * keeps for sending again. Both are counted per peer and per process. Credit is never withdrawn, only not extended.
  */
 import type { Limits } from '../limits.js';
+import { Slab } from '../slab.js';
+import { SLAB_BYTES } from './send-buffer.js';
 
 /**
  * A stream has at most this share of what is free, counting its own part as free: few streams may have much each, many
@@ -38,6 +40,8 @@ export class ProcessBudget {
 export class PeerBudget {
   granted = 0;
   retained = 0;
+  /** for small chunks, of all streams and both directions */
+  readonly slab = new Slab(SLAB_BYTES);
   private isClosed = false;
 
   constructor(

@@ -7,6 +7,7 @@
  */
 import { EMPTY, areFew } from '../bytes.js';
 import type { Limits } from '../limits.js';
+import { Slab } from '../slab.js';
 
 /** Slots of dropped chunks before the array is closed up. */
 const COMPACT_AT = 64;
@@ -14,15 +15,28 @@ const COMPACT_AT = 64;
 /** A chunk that is less than this share of the memory it keeps alive is copied. */
 const WORTH_KEEPING = 1 / 2;
 
-/** Chunks smaller than this are put together: held alone, each would cost some hundred bytes beside its own. */
-const SMALL = 1024;
+/**
+ * Chunks smaller than this are copied, which costs less than memory of their own, and put together: held alone, each
+ * would cost some hundred bytes beside its own.
+ */
+export const COPIED_BELOW = 1024;
 /** Memory for putting them together: as much at first, twice as much each time, up to the last, bytes. */
 const FIRST_GATHERING = 256;
 const LAST_GATHERING = 16 * 1024;
 
-/** The chunk itself, or a copy when it is a small view into large memory. */
-export function compacted(chunk: Uint8Array): Uint8Array {
-  return areFew(chunk.length) || chunk.length < chunk.buffer.byteLength * WORTH_KEEPING ? chunk.slice() : chunk;
+/**
+ * Memory for small chunks, shared by the streams of a peer, bytes. A chunk that is held for long keeps all of it alive:
+ * who holds many puts them together. In a send buffer one at most stands alone for each LAST_GATHERING bytes.
+ */
+export const SLAB_BYTES = 8 * 1024;
+
+/**
+ * The chunk itself, or a copy when it is a small view into large memory.
+ * @param slab where copies of fewer than COPIED_BELOW bytes go to; left out: memory of their own
+ */
+export function compacted(chunk: Uint8Array, slab?: Slab): Uint8Array {
+  if (!areFew(chunk.length) && chunk.length >= chunk.buffer.byteLength * WORTH_KEEPING) return chunk;
+  return slab !== undefined && chunk.length < COPIED_BELOW ? slab.copy(chunk) : chunk.slice();
 }
 
 export class SendBuffer {
@@ -41,6 +55,9 @@ export class SendBuffer {
   /** Memory that the last chunk is the beginning of; EMPTY when it is somebody else's. */
   private gathering = EMPTY;
 
+  /** @param slab takes what is small */
+  constructor(private readonly slab = new Slab(SLAB_BYTES)) {}
+
   get unsent(): number {
     return this.end - this.next;
   }
@@ -49,10 +66,12 @@ export class SendBuffer {
     return this.end - this.base;
   }
 
+  /** @param chunk kept by reference; below COPIED_BELOW it is copied, and the caller's again after the return */
   write(chunk: Uint8Array): void {
     const { length } = this.chunks;
     const last = this.head < length ? this.chunks[length - 1]! : EMPTY;
-    if (chunk.length >= SMALL || last.length === 0 || last.length >= LAST_GATHERING) this.append(compacted(chunk));
+    if (chunk.length >= COPIED_BELOW) this.append(compacted(chunk));
+    else if (last.length === 0 || last.length >= LAST_GATHERING) this.append(this.slab.copy(chunk));
     else this.gather(last, chunk);
     this.end += chunk.length;
   }

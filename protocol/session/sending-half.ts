@@ -16,7 +16,7 @@ export class SendingHalf {
   /** Sent on a link that is gone; waits for the peer to say what it has. */
   isStale = false;
 
-  readonly buffer = new SendBuffer();
+  readonly buffer: SendBuffer;
   /** The peer's credit: bytes below this offset may be sent. */
   private limit = 0;
   private peerReceived = 0;
@@ -27,7 +27,9 @@ export class SendingHalf {
   constructor(
     private readonly budget: PeerBudget,
     private readonly limits: Limits['retain'],
-  ) {}
+  ) {
+    this.buffer = new SendBuffer(budget.slab);
+  }
 
   write(chunk: Uint8Array): void {
     this.buffer.write(chunk);

@@ -122,8 +122,8 @@ export class Stream implements Flow {
   }
 
   /**
-   * Takes the bytes, by reference, until the peer has them: the caller does not change them any more. On a stream that
-   * is closed nothing happens.
+   * Takes the bytes, by reference, until the peer has them: the caller does not change them any more. Fewer than 1 KiB
+   * are copied, and the caller's again after the return. On a stream that is closed nothing happens.
    * @returns false: pause until `drain`
    * @throws WarrenError `internal` after `end`
    */
@@ -440,7 +440,7 @@ export class Stream implements Flow {
   }
 
   private deliver(chunk: Uint8Array): void {
-    if (!this.hasGone) this.handler?.data(compacted(chunk));
+    if (!this.hasGone) this.handler?.data(compacted(chunk, this.owner.budget.slab));
   }
 
   /** @returns the limit that may be told */

@@ -13,7 +13,10 @@ import type { Stream } from './stream.js';
 export interface StreamHandler {
   /** The other side has accepted the stream (only told to the opener). */
   opened?(): void;
-  /** Bytes in order. The handler owns the chunk and calls `stream.consumed(n)` as it gets rid of the bytes. */
+  /**
+   * Bytes in order. The handler owns the chunk and calls `stream.consumed(n)` as it gets rid of the bytes. A chunk below
+   * COPIED_BELOW may be part of SLAB_BYTES of memory: who lets many of them wait copies them, or puts them together.
+   */
   data(chunk: Uint8Array): void;
   /** All bytes of the other side have been given; the own direction stays open. */
   fin(): void;

@@ -377,6 +377,48 @@ each('what came before the answer is given to the next stream, once', async () =
   assert.equal(streams[0]!.calls, ['write early', 'end']);
 });
 
+each('what was read before the answer stays what it was, whatever is read after it', async () => {
+  const [client, accepted] = await pair();
+  const streams = [recorder(), recorder()];
+  let next = 0;
+  const splice = new Splice({
+    socket: accepted,
+    broken: () => ({ code: 'caller-gone', dialed: true }),
+    refused: () => {
+      splice.attach(streams[++next]!);
+      return true;
+    },
+    done: () => undefined,
+  });
+  splice.attach(streams[0]!);
+  const long = 'long'.repeat(400);
+  let read = 0;
+  for (const words of ['first', 'again', long, 'third']) {
+    client.write(words);
+    read += words.length;
+    await eventually('it was read', () => splice.bytesSent === read);
+  }
+  splice.reset('no-service', false);
+  assert.equal(streams[1]!.calls, ['write first', 'write again', `write ${long}`, 'write third']);
+  splice.cut('cancelled');
+  client.destroy();
+});
+
+test('a stream within the daemon copies small chunks: their memory is lent', async () => {
+  const heard: string[] = [];
+  const handler: StreamHandler = {
+    data: chunk => void heard.push(Buffer.from(chunk).toString()),
+    fin: () => undefined,
+    reset: () => undefined,
+  };
+  const stream = openLocal(() => handler, REQUEST, CALLER, { ...handler, data: () => assert.unreachable() }, WINDOW);
+  const chunk = Buffer.from('small');
+  stream.write(chunk);
+  chunk.fill('x');
+  await eventually('it has come', () => heard.length > 0);
+  assert.equal(heard, ['small']);
+});
+
 each('before the answer no more is read than can be kept', async () => {
   const [client, accepted] = await pair();
   client.on('error', () => undefined);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { acceptThin, dialThin, thinned, type ThinSocket } from '../../../daemon/transport/thin-socket.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { eventually, readAll, serve, settled, tcpPair, thinPair } from '../../helpers/sockets.js';
+import { COPIED_BELOW } from '../../../protocol/session/send-buffer.js';
 
 const test = suite('thin sockets');
 
@@ -14,7 +15,7 @@ function record(socket: ThinSocket): { readonly told: string[]; readonly chunks:
   const told: string[] = [];
   const chunks: Uint8Array[] = [];
   socket.once('connect', () => told.push('connect'));
-  socket.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+  socket.on('data', (chunk: Uint8Array) => chunks.push(Buffer.from(chunk)));
   socket.on('end', () => told.push('end'));
   socket.once('finish', () => told.push('finish'));
   socket.on('error', (error: Error) => told.push(error.message));
@@ -31,7 +32,7 @@ function dialed(port: number): ThinSocket {
   return socket;
 }
 
-test('bytes both ways and an end of each; each chunk has memory of its own', async () => {
+test('bytes both ways and an end of each', async () => {
   const [client, socket] = await thinPair();
   const { told, chunks } = record(socket);
   client.write('one');
@@ -42,7 +43,6 @@ test('bytes both ways and an end of each; each chunk has memory of its own', asy
   client.end('two');
   await eventually('the end', () => told.includes('end'));
   assert.is(all(chunks).toString(), 'onetwo');
-  for (const { buffer, length } of chunks) assert.is(buffer.byteLength, length);
   assert.is(socket.destroyed, false, 'half-open');
   const atClient = readAll(client);
   socket.write(Buffer.from('answer'), ignore);
@@ -51,6 +51,22 @@ test('bytes both ways and an end of each; each chunk has memory of its own', asy
   await eventually('closed', () => socket.closed);
   assert.equal(told, ['end', 'finish', 'close']);
   client.destroy();
+});
+
+test('a chunk below 1 KiB is lent, a longer one has memory of its own', async () => {
+  const [client, socket] = await thinPair();
+  const chunks: Uint8Array[] = [];
+  socket.on('data', (chunk: Uint8Array) => chunks.push(chunk));
+  socket.resume();
+  for (const length of [COPIED_BELOW, COPIED_BELOW - 1, 1, COPIED_BELOW]) {
+    const before = chunks.length;
+    client.write(Buffer.alloc(length, 'x'));
+    await eventually('it is read', () => chunks.length > before);
+    assert.is(chunks.at(-1)!.length, length);
+    assert.is(chunks.at(-1)!.buffer.byteLength === length, length >= COPIED_BELOW);
+  }
+  client.destroy();
+  socket.destroy();
 });
 
 test('what is written, and the end, before the connection is there goes out when it is', async () => {

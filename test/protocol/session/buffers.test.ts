@@ -3,7 +3,8 @@ import { collectGarbage } from '../../../daemon/observe/collect.js';
 import { concat } from '../../../protocol/bytes.js';
 import { DEFAULT_LIMITS } from '../../../protocol/limits.js';
 import { ReceiveBuffer } from '../../../protocol/session/receive-buffer.js';
-import { SendBuffer, compacted, sendBound } from '../../../protocol/session/send-buffer.js';
+import { COPIED_BELOW, SLAB_BYTES, SendBuffer, compacted, sendBound } from '../../../protocol/session/send-buffer.js';
+import { Slab } from '../../../protocol/slab.js';
 import { assert, full, seed, suite } from '../../helpers/suite.js';
 import { Dice } from './virtual.js';
 
@@ -92,6 +93,37 @@ test('sending: small views of large memory are copied, large ones are kept', () 
   const large = new Uint8Array(1000);
   assert.is(compacted(large.subarray(0, 10)).buffer.byteLength, 10);
   assert.is(compacted(large.subarray(0, 900)).buffer, large.buffer);
+});
+
+test('sending: small chunks may change after the write, whatever stands before them', () => {
+  const buffer = new SendBuffer();
+  const memory = new Uint8Array(COPIED_BELOW - 1);
+  const written: Uint8Array[] = [];
+  const write = (chunk: Uint8Array): void => {
+    written.push(chunk.slice());
+    buffer.write(chunk);
+    chunk.fill(0);
+  };
+  for (let round = 1; round <= 40; round++) {
+    for (const length of [5, 100, memory.length]) write(memory.fill(round).subarray(0, length));
+    const large = new Uint8Array(16 * 1024).fill(round);
+    written.push(large);
+    buffer.write(large);
+  }
+  assert.equal(concat(...buffer.take(buffer.unsent)), concat(...written));
+  assert.equal(concat(...buffer.all()), concat(...written));
+});
+
+test('small copies share memory, large ones do not', () => {
+  const slab = new Slab(SLAB_BYTES);
+  const large = new Uint8Array(100_000).fill(1);
+  const small = compacted(large.subarray(0, 500), slab);
+  const next = compacted(large.subarray(0, 10), slab);
+  assert.equal([small, next], [large.slice(0, 500), large.slice(0, 10)]);
+  assert.is(small.buffer, next.buffer);
+  assert.is(small.buffer.byteLength, SLAB_BYTES);
+  assert.is(compacted(large.subarray(0, COPIED_BELOW), slab).buffer.byteLength, COPIED_BELOW);
+  assert.is(compacted(small).buffer.byteLength, 500, 'who keeps it for long');
 });
 
 test('sending: the bound follows the window within the limits', () => {
