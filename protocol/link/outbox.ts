@@ -128,6 +128,7 @@ export class Outbox {
   /** Gives memory back while the link is idle. */
   trim(): void {
     this.draft.trim();
+    this.path.sealer.trim();
   }
 
   /** The link has ended. */

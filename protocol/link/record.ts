@@ -12,6 +12,7 @@ import { EMPTY, concat, wipe } from '../bytes.js';
 import type { Aead, AeadKey, AeadName, PieceKey } from '../crypto/primitives.js';
 import { WarrenError } from '../errors.js';
 import { MAX_RECORD_PLAINTEXT } from '../limits.js';
+import { Slab } from '../slab.js';
 
 export const RECORD_HEADER = 3;
 export const RECORD_TAG = 16;
@@ -21,6 +22,8 @@ export const MAX_RECORD_LENGTH = MAX_RECORD_PLAINTEXT + RECORD_TAG;
 
 /** Records up to this length come out of the sealer in one piece. */
 const ONE_PIECE_BELOW = 8 * 1024;
+/** Memory for small records, bytes. They leave in their order: what waits for a transport keeps at most two of these more. */
+const SEALED_SLAB_BYTES = 16 * 1024;
 
 const KEY_LENGTH = 32;
 const NONCE_LENGTH = 12;
@@ -84,15 +87,32 @@ const LITTLE_ENDIAN_NONCE: Readonly<Record<AeadName, boolean>> = { ChaChaPoly: t
 
 /** Writes a length field (0 … 2^24 - 1). */
 export function recordHeader(length: number): Uint8Array {
-  return Uint8Array.of(length >> 16, (length >> 8) & 0xff, length & 0xff);
+  const header = new Uint8Array(RECORD_HEADER);
+  writeHeader(header, length);
+  return header;
+}
+
+function writeHeader(out: Uint8Array, length: number): void {
+  out[0] = length >> 16;
+  out[1] = (length >> 8) & 0xff;
+  out[2] = length & 0xff;
 }
 
 function sealsParts(key: AeadKey): key is PieceKey {
   return 'sealParts' in key;
 }
 
+/** @returns ciphertext ‖ tag in pieces */
+function sealPieces(key: AeadKey, nonce: Uint8Array, ad: Uint8Array, parts: readonly Uint8Array[]): Uint8Array[] {
+  if (sealsParts(key)) return key.sealParts(nonce, ad, parts);
+  return [key.seal(nonce, ad, parts.length === 1 ? parts[0]! : concat(...parts))];
+}
+
 export class RecordSealer {
   private readonly direction: DirectionKey;
+  private readonly slab = new Slab(SEALED_SLAB_BYTES);
+  /** of the record that is being sealed; outside of V8's heap, where the cipher would have to move it to each time */
+  private readonly header = new Uint8Array(new ArrayBuffer(RECORD_HEADER));
 
   /** @param key 32 bytes, copied */
   constructor(aead: Aead, key: Uint8Array, limits: RekeyLimits) {
@@ -125,20 +145,29 @@ export class RecordSealer {
 
   /** One piece of memory: for small records a copy costs less than a longer list of pieces in the transport. */
   private sealSmall(parts: readonly Uint8Array[], length: number): Uint8Array {
-    const { key } = this.direction;
-    const header = recordHeader(length);
-    const nonce = this.direction.nonce();
-    const plaintext = parts.length === 1 ? parts[0]! : concat(...parts);
-    if (sealsParts(key)) return concat(header, ...key.sealParts(nonce, header, [plaintext]));
-    return concat(header, key.seal(nonce, header, plaintext));
+    const { header, direction } = this;
+    const { key } = direction;
+    writeHeader(header, length);
+    const plaintext = parts.length === 1 ? parts : [concat(...parts)];
+    const record = this.slab.piece(RECORD_HEADER + length);
+    writeHeader(record, length);
+    let at = RECORD_HEADER;
+    for (const piece of sealPieces(key, direction.nonce(), header, plaintext)) {
+      record.set(piece, at);
+      at += piece.length;
+    }
+    return record;
   }
 
   private sealLarge(parts: readonly Uint8Array[], length: number): Uint8Array[] {
-    const { key } = this.direction;
-    const header = recordHeader(length);
-    const nonce = this.direction.nonce();
-    const sealed = sealsParts(key) ? key.sealParts(nonce, header, parts) : [key.seal(nonce, header, concat(...parts))];
-    return [header, ...sealed];
+    const header = this.slab.piece(RECORD_HEADER);
+    writeHeader(header, length);
+    return [header, ...sealPieces(this.direction.key, this.direction.nonce(), header, parts)];
+  }
+
+  /** Gives memory back while the link is idle. */
+  trim(): void {
+    this.slab.trim();
   }
 
   destroy(): void {

@@ -40,6 +40,23 @@ for (const name of SUITES) {
     assert.is(o.partial, 0);
   });
 
+  test(`${name}: a record stays what it was, whatever is sealed after it and whatever becomes of the parts`, () => {
+    const sealer = new RecordSealer(aead[name], KEY, DEFAULT_LIMITS.record);
+    const { opener: o, got } = opener(name);
+    const scratch = new Uint8Array(9000);
+    const wire: Uint8Array[] = [];
+    const sent: Uint8Array[] = [];
+    for (let i = 0; i < 60; i++) {
+      const part = scratch.subarray(0, [1, 60, 2000, 6000, 9000][i % 5]).fill(i);
+      sent.push(part.slice());
+      wire.push(...sealer.seal([part]));
+      scratch.fill(0xff);
+      if (i === 30) sealer.trim();
+    }
+    for (const piece of wire) o.push(piece);
+    assert.equal(got, sent);
+  });
+
   test(`${name}: any parts, any splits, up to the largest record`, () => {
     const dice = new Dice(`${seed()} records`);
     for (let round = 0; round < full(20, 500); round++) {
