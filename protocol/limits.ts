@@ -9,7 +9,7 @@ const MiB = 1024 * KiB;
 // ── the wire: the same for every node ──────────────────────────────────────────────────────────────────────────────
 
 /** Plaintext of one record, bytes. */
-export const MAX_RECORD_PLAINTEXT = 256 * KiB;
+export const MAX_RECORD_PLAINTEXT = 512 * KiB;
 /** CLOSE: bytes of its sentence. */
 export const MAX_CLOSE_TEXT = 200;
 /** A node rekeys what it sends at the latest after this many bytes of ciphertext, and unless it has said otherwise. */
@@ -164,7 +164,7 @@ export const DEFAULT_LIMITS: Limits = {
     rekeyBytes: MAX_REKEY_BYTES,
     rekeyRecords: REKEY_RECORDS,
     smallest: 4 * KiB,
-    largest: 256 * KiB,
+    largest: 512 * KiB,
     holdMs: 2,
   },
   link: {
@@ -205,7 +205,7 @@ export const DEFAULT_LIMITS: Limits = {
     least: 4 * KiB,
     pool: 4 * MiB,
   },
-  retain: { process: 256 * MiB, peer: 128 * MiB, stream: 32 * MiB, unsent: 256 * KiB, least: 64 * KiB },
+  retain: { process: 256 * MiB, peer: 128 * MiB, stream: 32 * MiB, unsent: 512 * KiB, least: 64 * KiB },
   rates: {
     opens: { perSecond: 10_000, burst: 20_000 },
     resets: { perSecond: 2_000, burst: 10_000 },

@@ -1,6 +1,6 @@
 /**
  * How sockets are read: all of them into one piece of memory, lent to each for the length of one read. Node's own way gives
- * every read 64 KiB of its own; this one takes four times as much at a time of whoever brings much, and a socket that is
+ * every read 64 KiB of its own; this one takes eight times as much at a time of whoever brings much, and a socket that is
  * idle holds nothing. What a read brings is copied into memory of its own size, unless somebody takes it out at once (`borrow`).
  */
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';

@@ -244,6 +244,11 @@ export class Link {
     });
   }
 
+  /** So many bytes of data may be sent: a large record leaves at once, while they are in the processor's cache. */
+  wokenFor(bytes: number): void {
+    if (this.outbox.isWorthARecord(bytes)) this.flush();
+  }
+
   /** Seals and writes at once all that may go. */
   flush(): void {
     if (this.closed) return;

@@ -35,6 +35,9 @@ export interface OutboxPath {
   received(): number;
 }
 
+/** Smaller records wait for what else the turn brings, bytes. */
+const LARGE_RECORD = 64 * 1024;
+
 export class Outbox {
   /** Data was left behind for lack of room: a LINKACK, or a drained transport, is a reason to go on. */
   isBlocked = false;
@@ -47,6 +50,11 @@ export class Outbox {
   /** Queues a control frame. */
   push(type: number, body: Uint8Array): void {
     this.control.push({ type, body });
+  }
+
+  /** There is enough for a large record, which would not grow until the end of the turn, and room for it. */
+  isWorthARecord(bytes: number): boolean {
+    return bytes >= LARGE_RECORD && bytes >= this.path.feedback.recordSize() && !this.isBlocked;
   }
 
   /**

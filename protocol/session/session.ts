@@ -437,6 +437,11 @@ export class Session implements StreamOwner, LaneOwner {
     if (!this.control.isAsking || lane !== this.lanes.lead) lane.link.wake();
   }
 
+  hasWritten(stream: Stream): void {
+    this.hasData(stream);
+    this.lanes.laneFor(stream)?.link.wokenFor(stream.sendable);
+  }
+
   /** A stream that was opened with much to say has had to wait for this. */
   settled(stream: Stream): void {
     const { lane } = stream;

@@ -22,6 +22,8 @@ export interface StreamOwner {
   hasOpen(stream: Stream): void;
   /** The stream may have data, or FIN, to send. */
   hasData(stream: Stream): void;
+  /** ... its user has just written: what is worth a record of its own may leave at once. */
+  hasWritten(stream: Stream): void;
   /** Progress is to be told, but there is no hurry. */
   lags(stream: Stream): void;
   /** Progress is to be told with the next record that leaves anyway. */

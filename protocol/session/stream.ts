@@ -133,7 +133,7 @@ export class Stream implements Flow {
     this.accept();
     if (chunk.length > 0) {
       this.sending.write(chunk);
-      this.owner.hasData(this);
+      this.owner.hasWritten(this);
     }
     return this.sending.goesOn();
   }

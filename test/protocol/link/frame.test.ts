@@ -1,6 +1,13 @@
 import { concat, utf8, varintLength } from '../../../protocol/bytes.js';
 import { CODES, type Code } from '../../../protocol/codes.js';
-import { MAX_CLAIM, MAX_CLOSE_TEXT, MAX_METADATA, MAX_NEWS, MAX_OFFSET } from '../../../protocol/limits.js';
+import {
+  MAX_CLAIM,
+  MAX_CLOSE_TEXT,
+  MAX_METADATA,
+  MAX_NEWS,
+  MAX_OFFSET,
+  MAX_RECORD_PLAINTEXT,
+} from '../../../protocol/limits.js';
 import * as frame from '../../../protocol/link/frame.js';
 import { RecordDraft } from '../../../protocol/link/index.js';
 import { assert, suite } from '../../helpers/suite.js';
@@ -16,7 +23,7 @@ function framesOf(plaintext: Uint8Array): [number, Uint8Array][] {
 
 function drafted(build: (draft: RecordDraft) => void): Uint8Array {
   const draft = new RecordDraft();
-  draft.begin(0, 256 * 1024);
+  draft.begin(0, MAX_RECORD_PLAINTEXT);
   build(draft);
   const bytes = concat(...draft.finish());
   assert.is(bytes.length, draft.size, 'the draft knows its size');
@@ -33,9 +40,9 @@ test('a draft holds whole frames in order, whatever their sizes', () => {
 
 test('a draft refuses what does not fit, and stays usable', () => {
   const draft = new RecordDraft();
-  draft.begin(0, 256 * 1024);
-  assert.ok(draft.frame(2, new Uint8Array(200_000)));
-  assert.is(draft.frame(2, new Uint8Array(100_000)), false);
+  draft.begin(0, MAX_RECORD_PLAINTEXT);
+  assert.ok(draft.frame(2, new Uint8Array(400_000)));
+  assert.is(draft.frame(2, new Uint8Array(200_000)), false);
   assert.ok(draft.isFull);
   assert.is(framesOf(concat(...draft.finish())).length, 1);
   draft.begin(1, 1000);
@@ -46,7 +53,7 @@ test('a draft refuses what does not fit, and stays usable', () => {
 test('DATA of several pieces is one frame, large pieces are not copied', () => {
   const [small, large] = [new Uint8Array(10).fill(1), new Uint8Array(10_000).fill(2)];
   const draft = new RecordDraft();
-  draft.begin(0, 256 * 1024);
+  draft.begin(0, MAX_RECORD_PLAINTEXT);
   draft.data(77, 2 ** 33, [small, large, small], 10_020);
   const parts = draft.finish();
   assert.ok(parts.includes(large));
@@ -60,7 +67,7 @@ test('DATA of several pieces is one frame, large pieces are not copied', () => {
 test('drafts of many sizes reuse their memory without mixing records', () => {
   const draft = new RecordDraft();
   for (let i = 0; i < 200; i++) {
-    draft.begin(i, 256 * 1024);
+    draft.begin(i, MAX_RECORD_PLAINTEXT);
     const bodies = Array.from({ length: 1 + (i % 7) }, (_, k) => new Uint8Array((i * 37 + k * 911) % 9000).fill(i + k));
     bodies.forEach(b => assert.ok(draft.frame(2, b)));
     assert.equal(framesOf(concat(...draft.finish())).map(([, b]) => b), bodies); // prettier-ignore
@@ -145,7 +152,7 @@ test('sizes are what the arithmetic says', () => {
       assert.is(drafted(d => d.frame(type, new Uint8Array(body))).length, frame.frameLength(type, body));
     }
   }
-  const largest = frame.dataHeaderLength(2 ** 53 - 1, MAX_OFFSET, 256 * 1024);
+  const largest = frame.dataHeaderLength(2 ** 53 - 1, MAX_OFFSET, MAX_RECORD_PLAINTEXT);
   assert.ok(largest <= frame.MAX_DATA_HEADER);
 });
 

@@ -181,6 +181,32 @@ test('an open waits a turn for the first bytes, so that both are one record', ()
   }
 });
 
+test('what is worth a large record leaves while its user writes, less waits for the end of the turn', () => {
+  const p = new Pair(limitsWith({ receive: { initial: 8 * MiB } }), { delay: [5, 5] });
+  const end = p.open({ class: 'bulk' });
+  p.run(20);
+  const records = countRecords(p, 0);
+  end.stream.write(new Uint8Array(63 * KiB));
+  end.stream.write(new Uint8Array(1023));
+  assert.is(records(), 0);
+  end.stream.write(new Uint8Array(1));
+  assert.ok(records() > 0);
+  p.run(50);
+  // Where nothing may go, nobody tries.
+  for (let i = 0; i < 40; i++) end.stream.write(new Uint8Array(64 * KiB));
+  const sent = records();
+  const { fill } = p.world.nodes[0].session as unknown as { fill: () => void };
+  let asked = 0;
+  Object.assign(p.world.nodes[0].session, {
+    fill(this: unknown, ...args: []) {
+      asked++;
+      fill.apply(this, args);
+    },
+  });
+  end.stream.write(new Uint8Array(64 * KiB));
+  assert.equal([records(), asked], [sent, 0]);
+});
+
 /** The peer has answered and ended: nobody waits for the end of this side. */
 function answered(p: Pair): End {
   const end = p.open();
