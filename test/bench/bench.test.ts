@@ -80,7 +80,7 @@ test(
   async () => {
     const out = join(folder, 'report.md');
     const place = ownTemporary('run');
-    const only = ['--only', 'bulk-in,http-1,start-up,handshakes', '--without', 'stunnel,ssh default'];
+    const only = ['--only', 'bulk-in,http-1,limit,start-up,handshakes', '--without', 'stunnel,ssh default'];
     const { status, stdout, stderr } = await run(process.execPath, [BENCH, ...TINY, ...only, '--out', out], {
       env: { TMPDIR: place },
       deadline: 150_000,
@@ -99,6 +99,8 @@ test(
       for (const row of rows) assert.match(row.split('|')[2]!, /[1-9]/, row);
     }
     assert.match(report, /\| warren tcp +\| +[\d,]+ \| +[\d,–]+ \| +[\d.]+ \/GB \|/);
+    assert.match(report, /\| … in the kernel: reading and writing sockets +\| +[\d.]*[1-9]\d* s\/GB \|/);
+    assert.match(report, /\| … sealing and opening .*\| +[\d.]*[1-9]\d* s\/GB \|/);
     assert.match(report, /\| `warren status`: CPU +\| +[1-9]\d* ms \|/);
     assert.match(report, /\| handshakes with members never seen before +\| +[1-9][\d,]* per second of CPU \|/);
     assert.match(report, `| Node | ${process.version}`);

@@ -30,6 +30,21 @@ export function cpuSeconds(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + ticks(stat(pid), USER_TICKS, SYSTEM_TICKS), 0);
 }
 
+/** The same, in their own code and in the kernel. */
+export function splitSeconds(pids: readonly number[]): { readonly user: number; readonly system: number } {
+  const sum = (place: number): number => pids.reduce((total, pid) => total + ticks(stat(pid), place), 0);
+  return { user: sum(USER_TICKS), system: sum(SYSTEM_TICKS) };
+}
+
+/** CPU seconds that this machine has been busy with anything, so far: user, nice, system, interrupts (proc(5), /proc/stat). */
+export function busySeconds(): number {
+  const [user, nice, system, , , irq, softirq] = (readFileSync('/proc/stat', 'latin1').split('\n', 1)[0] ?? '')
+    .split(/ +/)
+    .slice(1)
+    .map(Number);
+  return [user, nice, system, irq, softirq].reduce((sum: number, count) => sum + (count ?? 0), 0) / TICKS_PER_SECOND;
+}
+
 /** CPU seconds of all children of this process that have ended. */
 export function endedChildrenSeconds(): number {
   return ticks(stat('self'), REAPED_USER_TICKS, REAPED_SYSTEM_TICKS);
