@@ -20,6 +20,9 @@ import type { Fact, Workload } from './workloads/workload.js';
 /** Without these there is nothing to measure with; the Debian packages by the programs in them. */
 const TOOLS = { nginx: 'nginx-light', wrk: 'wrk', iperf3: 'iperf3', openssl: 'openssl' };
 
+/** Options whose values are places, and what stands for these. */
+const PLACES: Readonly<Record<string, string>> = { '--node': 'PATH', '--out': 'FILE', '--profile': 'DIR' };
+
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
 
 async function versionOf(command: string, args: readonly string[]): Promise<string | undefined> {
@@ -74,6 +77,11 @@ async function nodeVersion(node: string): Promise<{ major: number; text: string 
   return { major: Number(/^v(\d+)/.exec(stdout)?.[1]), text: stdout.trim() };
 }
 
+/** Arguments as a report shows them: where things lie on this machine is nobody's business. */
+function shown(args: readonly string[]): string[] {
+  return args.map((arg, at) => PLACES[args[at - 1] ?? ''] ?? arg.replace(/^(--(?:node|out|profile))=.*$/s, '$1=…'));
+}
+
 async function measure(ground: Ground, options: BenchOptions): Promise<Result> {
   const node = await nodeVersion(options.node);
   const { there, missing } = present(systems({ profile: options.profile }), options.without);
@@ -98,7 +106,7 @@ async function measure(ground: Ground, options: BenchOptions): Promise<Result> {
     date: new Date().toISOString().slice(0, 10),
     node: node.text,
     versions: await versions(),
-    command: ['npm run bench', ...(options.args.length > 0 ? ['--', ...options.args] : [])].join(' '),
+    command: ['npm run bench', ...(options.args.length > 0 ? ['--', ...shown(options.args)] : [])].join(' '),
     rounds: options.sizes.rounds,
     seconds: options.sizes.seconds,
     systems: there,

@@ -41,10 +41,11 @@ async function transfer(
   };
 }
 
-async function aeadSeconds({ node }: Ground): Promise<number> {
-  const { stdout, stderr } = await run(node, [join(packageRoot(), 'dist', 'test', 'bench', 'aead.js')]);
+/** What a program of test/bench prints. */
+async function secondsOf(program: 'aead' | 'threads', { node }: Ground): Promise<number> {
+  const { stdout, stderr } = await run(node, [join(packageRoot(), 'dist', 'test', 'bench', `${program}.js`)]);
   const seconds = Number(stdout);
-  if (!(seconds > 0)) throw new Error(`the AEAD could not be measured: ${stderr}`);
+  if (!(seconds > 0)) throw new Error(`${program} could not be measured: ${stderr}`);
   return seconds;
 }
 
@@ -61,14 +62,16 @@ export const limit: Own = {
     const one: Costs[] = [];
     const four: Costs[] = [];
     const aead: number[] = [];
+    const threads: number[] = [];
     for (let round = 0; round < rounds; round++) {
       direct.push(await transfer(services.bulk, [], seconds, []));
       one.push(await transfer(through, pids, seconds, []));
-      aead.push(await aeadSeconds(ground));
+      aead.push(await secondsOf('aead', ground));
+      threads.push(2 * (await secondsOf('threads', ground)));
       four.push(await transfer(through, pids, seconds, ['-P', '4']));
     }
     await running.stop();
-    return facts({ direct, one, four, aead });
+    return facts({ direct, one, four, aead, threads });
   },
 };
 
@@ -77,9 +80,11 @@ interface Measured {
   readonly one: readonly Costs[];
   readonly four: readonly Costs[];
   readonly aead: readonly number[];
+  /** to hand the bytes to another thread, once in each daemon */
+  readonly threads: readonly number[];
 }
 
-function facts({ direct, one, four, aead }: Measured): Fact[] {
+function facts({ direct, one, four, aead, threads }: Measured): Fact[] {
   const perGb = { unit: 's/GB', digits: 2 };
   const both = one.map(({ user, system }) => user + system);
   const least = one.map(({ system }, round) => system + aead[round]!);
@@ -92,6 +97,7 @@ function facts({ direct, one, four, aead }: Measured): Fact[] {
     { title: '… sealing and opening (the same bytes, nothing else)', values: aead, ...perGb },
     { title: '… the rest: JavaScript, V8, memory', values: both.map((all, round) => all - least[round]!), ...perGb },
     { title: 'both daemons ÷ kernel and AEAD', values: both.map((all, i) => all / least[i]!), unit: '×', digits: 2 },
+    { title: 'handing the bytes to another thread, once in each daemon (not done)', values: threads, ...perGb },
     { title: 'cores that are busy meanwhile', values: one.map(costs => costs.busyCores), ...cores },
     { title: 'cores that are busy with four streams', values: four.map(costs => costs.busyCores), ...cores },
   ];
