@@ -16,20 +16,47 @@ export const FIRST_READ_BYTES = 64 * 1024;
 /** What a link still expects of its record bounds a read only from here on: small records come many at a time. */
 const WORTH_BOUNDING = 32 * 1024;
 
+/** ... no more than this while somebody talks: whoever does waits until it is read, sealed and written. */
+export const READ_BYTES_BESIDE = 128 * 1024;
+/** A read of less is talk, bytes; so many large reads behind it are shorter ones. */
+const SMALL_TALK = 4 * 1024;
+const READS_BESIDE = 32;
+
 /** Nobody may rely on what is in it from one read to the next. */
 const LENT = new Uint8Array(READ_BYTES);
 const LOCAL = LENT.subarray(0, LOCAL_READ_BYTES);
-const FIRST = LENT.subarray(0, FIRST_READ_BYTES);
+const BESIDE = LENT.subarray(0, READ_BYTES_BESIDE);
+export const FIRST_MEMORY = LENT.subarray(0, FIRST_READ_BYTES);
 
 /** The first n bytes of what a read has brought. */
 export function lentBytes(n: number): Uint8Array {
   return LENT.subarray(0, n);
 }
 
-/** Where the next read of a local connection goes. @param read what the one before has brought, bytes; 0: there was none */
-export function localMemory(read: number): Uint8Array<ArrayBuffer> {
-  return read < FIRST_READ_BYTES ? FIRST : LOCAL;
+/** How much is read at a time of local connections: less of those who bring much while others have little to say. */
+export class LocalReads {
+  /** large reads that are still to be shorter ones */
+  private beside = 0;
+
+  /**
+   * Where the next read goes.
+   * @param read what the one before has brought, bytes; 0: there was none
+   * @param offered what that one could have brought, bytes
+   */
+  memory(read: number, offered: number): Uint8Array<ArrayBuffer> {
+    if (read < FIRST_READ_BYTES) {
+      // The rest of something large is no talk.
+      if (read > 0 && read < SMALL_TALK && offered === FIRST_READ_BYTES) this.beside = READS_BESIDE;
+      return FIRST_MEMORY;
+    }
+    if (this.beside === 0) return LOCAL;
+    this.beside--;
+    return BESIDE;
+  }
 }
+
+/** Of all local connections of this process. */
+export const localReads = new LocalReads();
 
 /**
  * Where the next read of a link goes.
@@ -39,7 +66,7 @@ export function localMemory(read: number): Uint8Array<ArrayBuffer> {
  */
 export function linkMemory(read: number, expected: number): Uint8Array {
   if (expected >= WORTH_BOUNDING) return LENT.subarray(0, expected);
-  return read < FIRST_READ_BYTES ? FIRST : LENT;
+  return read < FIRST_READ_BYTES ? FIRST_MEMORY : LENT;
 }
 
 /** @param lent the caller's only until the return */
@@ -50,11 +77,11 @@ class Reading {
   readonly onread: OnReadOpts = {
     buffer: () => this.next,
     callback: read => {
-      this.next = localMemory(read);
+      this.next = localReads.memory(read, this.next.length);
       return this.take(lentBytes(read));
     },
   };
-  private next = FIRST;
+  private next = FIRST_MEMORY;
   private socket: Socket | undefined;
 
   of(socket: Socket): void {

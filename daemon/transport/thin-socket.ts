@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events';
 import { isIPv4, isIPv6, type Server, type Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { COPIED_BELOW } from '../../protocol/session/send-buffer.js';
-import { copied, lentBytes, linkMemory, localMemory } from './reading.js';
+import { FIRST_MEMORY, copied, lentBytes, linkMemory, localReads } from './reading.js';
 
 /** What the users of a connection call: `net.Socket` has all of it, and so has a thin socket. */
 export interface LocalSocket {
@@ -222,7 +222,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
   private isReading = false;
   private isYielding = false;
   /** where the next read goes */
-  private offered: Uint8Array = localMemory(0);
+  private offered: Uint8Array = FIRST_MEMORY;
   private hasReadAll = false;
   private corks = 0;
   /** written, not yet with libuv */
@@ -344,7 +344,7 @@ export class ThinSocket extends EventEmitter implements LocalSocket {
     const lent = lentBytes(n);
     if (this.borrower !== undefined) return linkMemory(n, this.borrower(lent));
     this.emit('data', n < COPIED_BELOW ? lent : copied(lent));
-    return localMemory(n);
+    return localReads.memory(n, this.offered.length);
   }
 
   // Writing.

@@ -1,6 +1,15 @@
 import { once } from 'node:events';
 import { connect, createServer, Socket, type AddressInfo, type Server } from 'node:net';
-import { FIRST_READ_BYTES, READ_BYTES, adopt, borrow, readingLent } from '../../../daemon/transport/reading.js';
+import {
+  FIRST_READ_BYTES,
+  LOCAL_READ_BYTES,
+  LocalReads,
+  READ_BYTES,
+  READ_BYTES_BESIDE,
+  adopt,
+  borrow,
+  readingLent,
+} from '../../../daemon/transport/reading.js';
 import { assert, suite } from '../../helpers/suite.js';
 import { eventually } from '../../helpers/sockets.js';
 
@@ -60,6 +69,23 @@ test('borrowers share one piece of memory; a first read is small, and so is one 
     close();
   }
   assert.is(memory.size, 1);
+});
+
+test('who brings much is read in shorter pieces while others have little to say, and in long ones soon after', () => {
+  const reads = new LocalReads();
+  const after = (read: number, offered: number): number => reads.memory(read, offered).length;
+  assert.is(after(0, FIRST_READ_BYTES), FIRST_READ_BYTES);
+  assert.is(after(FIRST_READ_BYTES, FIRST_READ_BYTES), LOCAL_READ_BYTES);
+  // The rest of something large, and what is neither: nobody talks.
+  assert.is(after(100, LOCAL_READ_BYTES), FIRST_READ_BYTES);
+  assert.is(after(10_000, FIRST_READ_BYTES), FIRST_READ_BYTES);
+  assert.is(after(LOCAL_READ_BYTES, LOCAL_READ_BYTES), LOCAL_READ_BYTES);
+  assert.is(after(100, FIRST_READ_BYTES), FIRST_READ_BYTES);
+  assert.is(after(LOCAL_READ_BYTES, LOCAL_READ_BYTES), READ_BYTES_BESIDE);
+  let shorter = 1;
+  while (after(READ_BYTES_BESIDE, READ_BYTES_BESIDE) === READ_BYTES_BESIDE) shorter++;
+  assert.ok(shorter >= 8 && shorter <= 64, `${shorter} shorter reads`);
+  assert.is(after(LOCAL_READ_BYTES, LOCAL_READ_BYTES), LOCAL_READ_BYTES);
 });
 
 test('what was read before somebody borrowed comes first', async () => {
