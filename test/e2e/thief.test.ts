@@ -2,6 +2,8 @@
 import { cpSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import type net from 'node:net';
 import { join } from 'node:path';
+import { homePaths } from '../../daemon/home/paths.js';
+import { StateFiles } from '../../daemon/home/statefile.js';
 import { Lab, until, type Host } from '../helpers/hosts.js';
 import { dial, startService } from '../helpers/traffic.js';
 import { assert, suite } from '../helpers/suite.js';
@@ -64,6 +66,14 @@ function steal(lab: Lab, owner: Host, trap: number): Host {
   return thief;
 }
 
+/** The host has written down where its peer can be reached: a thief has nobody else to ask. */
+async function hasWritten(host: Host, peer: Host): Promise<boolean> {
+  const [address] = (await peer.status()).listen;
+  const files = new StateFiles(homePaths(host.home));
+  const items = files.loadTrust(files.loadNetwork()!.networkId);
+  return items.some(({ kind, bytes }) => kind === 'registry' && Buffer.from(bytes).includes(address!));
+}
+
 async function warned(host: Host): Promise<boolean> {
   return (await host.status()).warnings.some(w => /two hosts run as/.test(w));
 }
@@ -86,6 +96,7 @@ for (const [stolen, words] of [
       const trap = await startService(lab, socket => {
         socket.on('data', (chunk: Buffer) => trapped.push(chunk.toString()));
       });
+      await until('the address of the peer is in the home', () => hasWritten(owner, peer));
       const thief = steal(lab, owner, trap);
       const before = await peer.status();
       await thief.up();
