@@ -3,7 +3,7 @@
  * that are sealed and written at the end of a turn. Inwards: records, then frames, the link's own (PING, PONG, LINKACK,
  * CLOSE) handled here, all others by the handler. Any error ends the link.
  */
-import { equal, wipe } from '../bytes.js';
+import { wipe } from '../bytes.js';
 import type { Timer, Timers } from '../clock.js';
 import type { Code } from '../codes.js';
 import type { Primitives } from '../crypto/primitives.js';
@@ -12,16 +12,8 @@ import type { Established } from '../handshake/types.js';
 import { RateLimit, type Limits } from '../limits.js';
 import type { RecordDraft } from './draft.js';
 import { AckClock, Feedback } from './feedback.js';
-import {
-  FRAME,
-  PING_BYTES,
-  decodeClose,
-  decodeLinkAck,
-  decodePing,
-  encodeClose,
-  isSkippable,
-  readFrames,
-} from './frame.js';
+import { FRAME, decodeClose, decodeLinkAck, decodePing, encodeClose, isSkippable, readFrames } from './frame.js';
+import { Liveness, type PingCallback } from './liveness.js';
 import { Outbox, isAcknowledged } from './outbox.js';
 import { RecordOpener, RecordSealer } from './record.js';
 
@@ -74,17 +66,6 @@ export interface LinkOptions {
   onClosed(code: Code, sentence: string, by: LinkEnd): void;
 }
 
-/** @param ms the round trip; undefined: the link has ended without an answer */
-export type PingCallback = (ms: number | undefined) => void;
-
-interface PingOut {
-  readonly nonce: Uint8Array;
-  readonly sentAt: number;
-  readonly waiting: PingCallback[];
-}
-
-/** A ping may stay without an answer for so many deadlines as long as anything else arrives. */
-const BUSY_PING_DEADLINES = 4;
 /** A timer that is this much late for its LINKACK is not set anew. */
 const ACK_TIMER_SLACK_MS = 1;
 
@@ -126,10 +107,7 @@ export class Link {
   private receivedAt: number;
 
   // liveness and limits
-  private tickTimer: Timer | undefined;
-  /** Nothing is under way: the next tick is for the next ping, and whatever moves before that brings it forward. */
-  private isResting = false;
-  private pingOut: PingOut | undefined;
+  private readonly liveness: Liveness;
   private readonly pingRate: RateLimit;
   private readonly controlRate: RateLimit;
   private readonly emptyRate: RateLimit;
@@ -171,7 +149,20 @@ export class Link {
     this.pingRate = new RateLimit(limits.rates.pings, now);
     this.controlRate = new RateLimit(limits.rates.control, now);
     this.emptyRate = new RateLimit(limits.rates.empty, now);
-    this.tickIn(limits.link.tickMs);
+    this.liveness = new Liveness({
+      timers,
+      limits: limits.link,
+      primitives,
+      feedback,
+      heardAt: () => this.receivedAt,
+      send: nonce => this.send(FRAME.PING, nonce),
+      ticked: () => this.handler?.tick?.() === true,
+      quiet: () => this.trim(),
+      dead: () => {
+        this.port.abort();
+        this.finish('ping-timeout', 'no answer to a ping', 'transport');
+      },
+    });
   }
 
   // ── status ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +193,7 @@ export class Link {
 
   /** A ping waits for its answer. */
   get isPinging(): boolean {
-    return this.pingOut !== undefined;
+    return this.liveness.isPinging;
   }
 
   /** When the last bytes came in, ms (monotonic). */
@@ -212,11 +203,7 @@ export class Link {
 
   /** For how long the peer has owed an answer, ms: to data, or to a ping. 0: it owes none. */
   owedMs(): number {
-    const { oldestSentAt, ackedAt } = this.feedback;
-    const now = this.timers.monotonic();
-    const forData = oldestSentAt === undefined ? 0 : now - Math.max(oldestSentAt, ackedAt);
-    const forPing = this.pingOut === undefined ? 0 : now - this.pingOut.sentAt;
-    return Math.max(forData, forPing);
+    return this.liveness.owedMs();
   }
 
   /** Who gets frames from now on: admission first, then the session's slot. */
@@ -267,7 +254,7 @@ export class Link {
     if (chunks.length === 0 || this.closed) return;
     for (const chunk of chunks) this.bytesSent += chunk.length;
     this.port.write(chunks);
-    this.stir();
+    this.liveness.stir();
   }
 
   /** The port has room again. */
@@ -282,7 +269,7 @@ export class Link {
     if (this.closed) return;
     this.bytesReceived += chunk.length;
     this.receivedAt = this.timers.monotonic();
-    this.stir();
+    this.liveness.stir();
     try {
       this.opener.push(chunk);
     } catch (error) {
@@ -340,13 +327,7 @@ export class Link {
   }
 
   private takePong(body: Uint8Array): void {
-    const nonce = decodePing(body);
-    const ping = this.pingOut;
-    if (ping === undefined || !equal(ping.nonce, nonce)) return this.count(this.emptyRate, 'answers to no ping');
-    this.pingOut = undefined;
-    const ms = this.receivedAt - ping.sentAt;
-    this.feedback.roundTrip(ms, this.receivedAt);
-    for (const answered of ping.waiting) answered(ms);
+    if (!this.liveness.answered(decodePing(body))) this.count(this.emptyRate, 'answers to no ping');
   }
 
   private takeLinkAck(body: Uint8Array): void {
@@ -382,12 +363,7 @@ export class Link {
 
   /** Asks for a round trip, which shows in `rttMs`, and for the proof that the link is alive. Callers share one ping. */
   ping(answered?: PingCallback): void {
-    if (this.closed) return answered?.(undefined);
-    if (this.pingOut === undefined) {
-      this.pingOut = { nonce: this.primitives.random(PING_BYTES), sentAt: this.timers.monotonic(), waiting: [] };
-      this.send(FRAME.PING, this.pingOut.nonce);
-    }
-    if (answered !== undefined) this.pingOut.waiting.push(answered);
+    this.liveness.ping(answered);
   }
 
   /** @returns ms. @throws WarrenError `unreachable` when the link ends before the answer */
@@ -398,49 +374,6 @@ export class Link {
         else resolve(ms);
       });
     });
-  }
-
-  private tick(): void {
-    const isWatched = this.handler?.tick?.() === true;
-    if (this.closed) return;
-    const now = this.timers.monotonic();
-    if (this.pingOut !== undefined) this.watchPing(this.pingOut, now);
-    else this.watchPath(now);
-    if (this.closed) return;
-    const { pingIdleMs, tickMs } = this.limits.link;
-    const silence = now - this.receivedAt;
-    this.isResting = !isWatched && this.pingOut === undefined && this.feedback.inFlight === 0 && silence >= tickMs;
-    this.tickIn(this.isResting ? Math.ceil(pingIdleMs - silence) : tickMs);
-  }
-
-  private tickIn(ms: number): void {
-    this.tickTimer = this.timers.after(ms, () => this.tick());
-  }
-
-  /** Something moves on the link. */
-  private stir(): void {
-    if (!this.isResting || this.closed) return;
-    this.isResting = false;
-    this.tickTimer?.cancel();
-    this.tickIn(this.limits.link.tickMs);
-  }
-
-  private watchPath(now: number): void {
-    const { pingIdleMs, pingSilentMs, tickMs } = this.limits.link;
-    const silence = now - this.receivedAt;
-    const oldest = this.feedback.oldestSentAt;
-    const isSilent = oldest !== undefined && now - Math.max(oldest, this.feedback.ackedAt) >= pingSilentMs;
-    if (isSilent || silence >= pingIdleMs) this.ping();
-    if (silence >= tickMs) this.trim();
-  }
-
-  /** Nothing at all arriving, or no answer for several deadlines although other things arrive: the link is dead. */
-  private watchPing(ping: PingOut, now: number): void {
-    const { pingDeadlineMs } = this.limits.link;
-    const silence = now - Math.max(ping.sentAt, this.receivedAt);
-    if (silence < pingDeadlineMs && now - ping.sentAt < BUSY_PING_DEADLINES * pingDeadlineMs) return;
-    this.port.abort();
-    this.finish('ping-timeout', 'no answer to a ping', 'transport');
   }
 
   private trim(): void {
@@ -485,16 +418,13 @@ export class Link {
   private finish(code: Code, sentence: string, by: LinkEnd): void {
     if (this.closed) return;
     this.closed = true;
-    this.tickTimer?.cancel();
     this.ackTimer?.cancel();
     this.sealer.destroy();
     this.opener.destroy();
     this.outbox.close();
     const { sendKey, receiveKey, exporter } = this.established;
     wipe(sendKey, receiveKey, exporter);
-    const unanswered = this.pingOut?.waiting ?? [];
-    this.pingOut = undefined;
-    for (const answered of unanswered) answered(undefined);
+    this.liveness.stop();
     this.handler?.linkClosed?.(code, sentence, by);
     this.onClosed(code, sentence, by);
   }
