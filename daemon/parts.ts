@@ -264,10 +264,8 @@ export function assemble(given: Ingredients): Parts {
 
 /** Measured at each start: the home may have come to another machine. */
 function fasterSuite({ primitives, timers, log }: Ingredients): AeadName {
-  const { suite, speed } = chooseSuite(primitives.aead, primitives.random, timers);
-  const told = Object.entries(speed).map(
-    ([name, { small, large }]) => `${name} ${small.toFixed(1)} ${large.toFixed(0)}`,
-  );
+  const { suite, microseconds } = chooseSuite(primitives.aead, primitives.random, timers);
+  const told = Object.entries(microseconds).map(([name, each]) => `${name} ${each.toFixed(0)}`);
   log.info('suite-measured', { suite, microseconds: told }, `${suite} is the faster suite on this machine.`);
   return suite;
 }

@@ -40,17 +40,18 @@ test('with AES instructions AES-256-GCM wins by its large records', () => {
   const { choose } = priced({ AESGCM: n => 4 + n / 2500, ChaChaPoly: n => 2 + n / 1000 });
   const choice = choose();
   assert.is(choice.suite, 'AESGCM');
-  assert.ok(Math.abs(choice.speed.ChaChaPoly.large - 2 * (2 + 65.536)) < 0.01, String(choice.speed.ChaChaPoly.large));
-  assert.ok(Math.abs(choice.speed.AESGCM.small - 2 * (4 + 512 / 2500)) < 0.01, String(choice.speed.AESGCM.small));
+  const { AESGCM, ChaChaPoly } = choice.microseconds;
+  assert.ok(Math.abs(ChaChaPoly - 2 * (2 + 16.384)) < 0.01, String(ChaChaPoly));
+  assert.ok(Math.abs(AESGCM - 2 * (4 + 6.5536)) < 0.01, String(AESGCM));
 });
 
 test('without them ChaCha20-Poly1305 does', () => {
   assert.is(priced({ AESGCM: n => 4 + n / 150, ChaChaPoly: n => 2 + n / 600 }).choose().suite, 'ChaChaPoly');
 });
 
-test('of equals in bulk the one that is quicker with small records is chosen, and a hair does not count', () => {
+test('calls that cost less decide nothing, nor does a hair', () => {
   const even: Price = n => 4 + n / 2000;
-  assert.is(priced({ AESGCM: even, ChaChaPoly: n => 1 + n / 2000 }).choose().suite, 'ChaChaPoly');
+  assert.is(priced({ AESGCM: even, ChaChaPoly: n => 1 + n / 2000 }).choose().suite, 'AESGCM');
   assert.is(priced({ AESGCM: even, ChaChaPoly: n => 0.97 * even(n) }).choose().suite, 'AESGCM');
 });
 
@@ -63,20 +64,20 @@ test('a machine that is disturbed now and then gives the same choice', () => {
 });
 
 test('it takes a few milliseconds, three rounds on the slowest machine, and an end with a clock that stands', () => {
-  const quick = priced({ AESGCM: () => 10, ChaChaPoly: () => 10 });
+  const quick = priced({ AESGCM: () => 100, ChaChaPoly: () => 100 });
   quick.choose();
   assert.ok(quick.took() >= 5 && quick.took() < 6, `${quick.took()} ms`);
   const slow = priced({ AESGCM: () => 10_000, ChaChaPoly: () => 10_000 });
   slow.choose();
-  assert.is(slow.uses(), 3 * 2 * 2 * 9);
+  assert.is(slow.uses(), 3 * 2 * 2);
   assert.is(priced({ AESGCM: () => 0, ChaChaPoly: () => 0 }).choose().suite, 'AESGCM');
 });
 
 test('the real ciphers are measured without harm', async () => {
   const { aead, random: fresh } = await loadPrimitives();
-  const { suite: chosen, speed } = chooseSuite(aead, fresh, { monotonic: () => performance.now() });
+  const { suite: chosen, microseconds } = chooseSuite(aead, fresh, { monotonic: () => performance.now() });
   assert.ok(chosen === 'AESGCM' || chosen === 'ChaChaPoly');
-  for (const { small, large } of Object.values(speed)) assert.ok(small > 0 && large > 0);
+  for (const each of Object.values(microseconds)) assert.ok(each > 0);
 });
 
 test.run();
