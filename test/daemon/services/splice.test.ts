@@ -351,12 +351,11 @@ function recorder(): ServiceStream & { readonly calls: string[] } {
   };
 }
 
-each('what came before the answer is given to the next stream, once', async () => {
-  const [client, accepted] = await pair();
-  const streams = [recorder(), recorder()];
+/** A splice on the first of the streams; each one that is refused makes way for the next. */
+function givenOn(socket: Local, streams: readonly ServiceStream[]): Splice {
   let next = 0;
   const splice = new Splice({
-    socket: accepted,
+    socket,
     broken: () => ({ code: 'caller-gone', dialed: true }),
     refused: () => {
       splice.attach(streams[++next]!);
@@ -365,6 +364,13 @@ each('what came before the answer is given to the next stream, once', async () =
     done: () => undefined,
   });
   splice.attach(streams[0]!);
+  return splice;
+}
+
+each('what came before the answer is given to the next stream, once', async () => {
+  const [client, accepted] = await pair();
+  const streams = [recorder(), recorder()];
+  const splice = givenOn(accepted, streams);
   client.write('early');
   await eventually('it was read', () => splice.bytesSent === 5);
   client.end();
@@ -380,17 +386,7 @@ each('what came before the answer is given to the next stream, once', async () =
 each('what was read before the answer stays what it was, whatever is read after it', async () => {
   const [client, accepted] = await pair();
   const streams = [recorder(), recorder()];
-  let next = 0;
-  const splice = new Splice({
-    socket: accepted,
-    broken: () => ({ code: 'caller-gone', dialed: true }),
-    refused: () => {
-      splice.attach(streams[++next]!);
-      return true;
-    },
-    done: () => undefined,
-  });
-  splice.attach(streams[0]!);
+  const splice = givenOn(accepted, streams);
   const long = 'long'.repeat(400);
   let read = 0;
   for (const words of ['first', 'again', long, 'third']) {
