@@ -266,7 +266,7 @@ export function assemble(given: Ingredients): Parts {
 function fasterSuite({ primitives, timers, log }: Ingredients): AeadName {
   const { suite, microseconds } = chooseSuite(primitives.aead, primitives.random, timers);
   const told = Object.entries(microseconds).map(([name, each]) => `${name} ${each.toFixed(0)}`);
-  log.info('suite-measured', { suite, microseconds: told }, `${suite} is the faster suite on this machine.`);
+  log.info('suite-measured', { suite, microseconds: told }, `${suite} is preferred on this machine.`);
   return suite;
 }
 
