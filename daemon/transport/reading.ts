@@ -33,7 +33,10 @@ export function lentBytes(n: number): Uint8Array {
   return LENT.subarray(0, n);
 }
 
-/** How much is read at a time of local connections: less of those who bring much while others have little to say. */
+/**
+ * How much is read at a time of local connections: less of those who bring much while others have little to say. What links
+ * bring is not looked at: acknowledgements are no talk.
+ */
 export class LocalReads {
   /** large reads that are still to be shorter ones */
   private beside = 0;
@@ -64,10 +67,13 @@ export const localReads = new LocalReads();
  * @param expected what is left of the record that is coming and the header behind it, bytes; 0: unknown. A read that
  *   ends there leaves no part of a record to be kept, which is a copy less.
  */
-export function linkMemory(read: number, expected: number): Uint8Array {
+export function linkMemory(read: number, expected: number): Uint8Array<ArrayBuffer> {
   if (expected >= WORTH_BOUNDING) return LENT.subarray(0, expected);
   return read < FIRST_READ_BYTES ? FIRST_MEMORY : LENT;
 }
+
+/** For linkMemory: nobody says how much is still to come. */
+const EXPECTS_NOTHING = 0;
 
 /** @param lent the caller's only until the return */
 type Borrower = (lent: Uint8Array) => void;
@@ -77,7 +83,8 @@ class Reading {
   readonly onread: OnReadOpts = {
     buffer: () => this.next,
     callback: read => {
-      this.next = localReads.memory(read, this.next.length);
+      this.next =
+        this.borrower === undefined ? localReads.memory(read, this.next.length) : linkMemory(read, EXPECTS_NOTHING);
       return this.take(lentBytes(read));
     },
   };
@@ -168,11 +175,12 @@ function unpaused(accepted: Socket): Socket {
 }
 
 /**
- * From now on `take` gets what the socket reads, in memory that is lent to it; what had been read before comes as `data`,
- * and so does all of it where lending is not possible.
+ * From now on `take` gets what the socket, a link's, reads, in memory that is lent to it; what had been read before comes
+ * as `data`.
+ * @returns false: lending is not possible, all of it comes as `data`
  */
-export function borrow(socket: Socket, take: Borrower): void {
+export function borrow(socket: Socket, take: Borrower): boolean {
   const reading = readings.get(socket);
   if (reading !== undefined) reading.borrower = take;
-  socket.on('data', take);
+  return reading !== undefined;
 }

@@ -29,13 +29,20 @@ export class TcpTransport extends SocketTransport {
 
   private takeOver(socket: Socket): LocalSocket {
     const thin = thinned(socket);
-    if (thin === undefined) borrow(socket, chunk => this.inbox.push(chunk));
-    thin?.borrow(chunk => {
+    if (thin === undefined) return this.readSocket(socket);
+    thin.borrow(chunk => {
       this.expected = 0;
       this.inbox.push(chunk);
       return this.expected;
     });
-    return thin ?? socket;
+    return thin;
+  }
+
+  private readSocket(socket: Socket): LocalSocket {
+    const push = (chunk: Uint8Array): void => this.inbox.push(chunk);
+    borrow(socket, push);
+    socket.on('data', push);
+    return socket;
   }
 
   expects(bytes: number): void {

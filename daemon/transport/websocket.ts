@@ -7,9 +7,11 @@ import type { Socket } from 'node:net';
 import type { ClientOptions, RawData, ServerOptions, WebSocket } from 'ws';
 import { concat } from '../../protocol/bytes.js';
 import type { Timers } from '../../protocol/clock.js';
+import { plain } from '../../protocol/crypto/lengths.js';
 import { CLOSED_BY_PEER, CLOSED_HERE, reasonOf } from './reasons.js';
 import { SocketTransport } from './socket-transport.js';
 import { CLOSE_FLUSH_MS } from './transport.js';
+import { readMessagesLent } from './websocket-reading.js';
 
 /** Longest message, in bytes: the last for which the length fits the 16-bit form of RFC 6455 §5.2. */
 export const WS_MESSAGE_MAX = 0xffff;
@@ -48,7 +50,7 @@ export class WebSocketTransport extends SocketTransport {
   readonly kind = 'websocket';
 
   /**
-   * @param ws open; made with WS_SERVER_OPTIONS or WS_CLIENT_OPTIONS
+   * @param ws open, in the turn in which it became so; made with WS_SERVER_OPTIONS or WS_CLIENT_OPTIONS
    * @param socket the socket below, for corking and for its addresses
    */
   constructor(
@@ -58,6 +60,7 @@ export class WebSocketTransport extends SocketTransport {
   ) {
     super(socket, timers, on => (on ? ws.resume() : ws.pause()));
     ws.pause();
+    readMessagesLent(socket);
     ws.on('message', (data: RawData, isBinary: boolean) => this.message(data, isBinary));
     // ws would go on with a closing handshake of its own; who breaks the rules gets none.
     ws.on('error', error => this.fail(reasonOf(error)));
@@ -98,7 +101,8 @@ export class WebSocketTransport extends SocketTransport {
 
   private message(data: RawData, isBinary: boolean): void {
     if (!isBinary) this.fail('a text message, where only binary ones are allowed');
-    else if (Buffer.isBuffer(data) && data.length > 0) this.inbox.push(data);
+    // No Buffer: whoever keeps some of it takes a `slice`, which must be a copy.
+    else if (Buffer.isBuffer(data) && data.length > 0) this.inbox.push(plain(data));
   }
 }
 

@@ -8,6 +8,7 @@ import {
   READ_BYTES_BESIDE,
   adopt,
   borrow,
+  localReads,
   readingLent,
 } from '../../../daemon/transport/reading.js';
 import { assert, suite } from '../../helpers/suite.js';
@@ -88,12 +89,24 @@ test('who brings much is read in shorter pieces while others have little to say,
   assert.is(after(LOCAL_READ_BYTES, LOCAL_READ_BYTES), LOCAL_READ_BYTES);
 });
 
+test('what a link reads is no talk, however little it is', async () => {
+  const { far, accepted, close } = await pair();
+  let got = 0;
+  borrow(accepted, lent => void (got += lent.length));
+  far.write(pattern(100));
+  await eventually('it is there', () => got === 100);
+  assert.is(localReads.memory(LOCAL_READ_BYTES, LOCAL_READ_BYTES).length, LOCAL_READ_BYTES);
+  close();
+});
+
 test('what was read before somebody borrowed comes first', async () => {
   const { far, accepted, close } = await pair();
   far.write('one ');
   await eventually('it is read', () => accepted.readableLength === 4);
   let got = '';
-  borrow(accepted, lent => (got += Buffer.from(lent).toString()));
+  const take = (chunk: Uint8Array): void => void (got += Buffer.from(chunk).toString());
+  assert.ok(borrow(accepted, take));
+  accepted.on('data', take);
   far.write('two');
   await eventually('both are there', () => got.length === 7);
   assert.is(got, 'one two');
@@ -150,6 +163,7 @@ test('a dialed socket reads the same way; one that looks different inside is lef
   await eventually('it is there', () => got === 'hello');
   const strange = new Socket();
   assert.is(adopt(strange, { allowHalfOpen: true, paused: true }), strange);
+  assert.not(borrow(strange, () => undefined));
   for (const socket of [dialed, other, far]) socket.destroy();
   close();
 });
