@@ -1,7 +1,7 @@
 /** What an AEAD key refuses, and sealing and opening in pieces. */
 import { concat } from '../../../protocol/bytes.js';
 import { CHACHA_CROSSOVER_BYTES, aeads } from '../../../protocol/crypto/aead.js';
-import { nodeAead } from '../../../protocol/crypto/node.js';
+import { asBytes, asKeyObject, nodeAead, secretForm } from '../../../protocol/crypto/node.js';
 import { sodiumChaChaPoly, sodiumReady } from '../../../protocol/crypto/sodium.js';
 import type { AeadName } from '../../../protocol/crypto/primitives.js';
 import { WarrenError } from '../../../protocol/errors.js';
@@ -17,10 +17,18 @@ test.before(sodiumReady);
 
 const KINDS = {
   'ChaChaPoly composed': aeads.ChaChaPoly,
-  'ChaChaPoly of node:crypto': nodeAead('ChaChaPoly'),
+  'ChaChaPoly of node:crypto, keys of bytes': nodeAead('ChaChaPoly', asBytes),
+  'ChaChaPoly of node:crypto, key objects': nodeAead('ChaChaPoly', asKeyObject),
   'ChaChaPoly of libsodium': sodiumChaChaPoly,
   AESGCM: aeads.AESGCM,
+  'AESGCM, keys of bytes': nodeAead('AESGCM', asBytes),
+  'AESGCM, key objects': nodeAead('AESGCM', asKeyObject),
 };
+
+test('keys are bytes, and key objects where a node takes long to see that bytes are none', () => {
+  for (const version of ['20.19.0', '22.23.3']) assert.is(secretForm(version), asBytes);
+  for (const version of ['24.0.0', '24.21.0', '26.10.0']) assert.is(secretForm(version), asKeyObject);
+});
 
 for (const [title, aead] of Object.entries(KINDS)) {
   test(`${title}: any flipped bit, wrong nonce, wrong data or missing byte is refused`, () => {

@@ -1,9 +1,9 @@
 /** Each primitive's two implementations agree on random inputs of many sizes. */
-import { concat } from '../../../protocol/bytes.js';
+import { EMPTY, concat } from '../../../protocol/bytes.js';
 import { CHACHA_CROSSOVER_BYTES, aeads } from '../../../protocol/crypto/aead.js';
 import { loadPrimitives } from '../../../protocol/crypto/load.js';
 import { nobleX25519 } from '../../../protocol/crypto/noble.js';
-import { nodeAead } from '../../../protocol/crypto/node.js';
+import { asBytes, asKeyObject, hashesOfNode, nodeAead } from '../../../protocol/crypto/node.js';
 import type { Aead, AeadName, HashName } from '../../../protocol/crypto/primitives.js';
 import { sodiumChaChaPoly, sodiumX25519 } from '../../../protocol/crypto/sodium.js';
 import { WarrenError } from '../../../protocol/errors.js';
@@ -92,6 +92,7 @@ const LENGTHS: Readonly<Record<HashName, number>> = { SHA256: 32, SHA512: 64, BL
 for (const name of Object.keys(LENGTHS) as HashName[]) {
   test(`${name} and HMAC over it`, () => {
     const [one, two] = [first.hash[name], second.hash[name]];
+    const forms = [asBytes, asKeyObject].map(form => hashesOfNode(form)[name]);
     assert.is(one.length, LENGTHS[name]);
     assert.is(one.blockLength, 2 * one.length);
     assert.equal([two.name, two.length, two.blockLength], [one.name, one.length, one.blockLength]);
@@ -100,10 +101,11 @@ for (const name of Object.keys(LENGTHS) as HashName[]) {
       const cut = pick(random, i + 1);
       const parts = [data.subarray(0, cut), data.subarray(cut)];
       assert.equal(one.hash(...parts), two.hash(data));
-      assert.equal(one.hmac(key, ...parts), two.hmac(key, data));
+      for (const hash of [one, ...forms]) assert.equal(hash.hmac(key, ...parts), two.hmac(key, data));
       assert.ok(isPlain(one.hash(data)) && isPlain(one.hmac(key, data)));
     }
     assert.equal(one.hash(), two.hash(concat()));
+    for (const hash of [one, ...forms]) assert.equal(hash.hmac(EMPTY, EMPTY), two.hmac(EMPTY, EMPTY));
   });
 }
 
