@@ -4,6 +4,7 @@
  */
 import { cpus } from 'node:os';
 import { join } from 'node:path';
+import { HEAP_FLAGS } from '../../../cli/daemon-process.js';
 import { run } from '../../helpers/hosts.js';
 import { packageRoot } from '../../helpers/root.js';
 import type { Ground } from '../ground.js';
@@ -43,7 +44,7 @@ async function transfer(
 
 /** What a program of test/bench prints. */
 async function secondsOf(program: 'aead' | 'threads', { node }: Ground): Promise<number> {
-  const { stdout, stderr } = await run(node, [join(packageRoot(), 'dist', 'test', 'bench', `${program}.js`)]);
+  const { stdout, stderr } = await run(node, [...HEAP_FLAGS, join(packageRoot(), 'dist', 'test', 'bench', `${program}.js`)]);
   const seconds = Number(stdout);
   if (!(seconds > 0)) throw new Error(`${program} could not be measured: ${stderr}`);
   return seconds;
