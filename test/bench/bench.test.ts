@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { packageRoot } from '../helpers/root.js';
 import { run, until } from '../helpers/hosts.js';
 import { assert, suite } from '../helpers/suite.js';
@@ -126,6 +127,27 @@ test(
     child.kill('SIGKILL');
     await ended;
     await until('everything is gone', () => processesOf(place).length === 0 && readdirSync(place).length === 0);
+  },
+  { deadline: 120_000, needs: TOOLS },
+);
+
+test(
+  'so does one that is ended while it brings the systems up',
+  async () => {
+    const place = ownTemporary('ended');
+    const child = spawn(process.execPath, [BENCH, ...TINY, '--only', 'bulk-out'], {
+      env: { ...process.env, TMPDIR: place },
+      stdio: 'ignore',
+    });
+    const homes = (): string[] =>
+      readdirSync(place, { recursive: true, encoding: 'utf8' }).filter(path => path.endsWith('config.yaml'));
+    await until('the first daemon is being started', () => homes().length > 0, 60_000);
+    const ended = once(child, 'exit');
+    child.kill('SIGTERM');
+    assert.equal(await ended, [143, null]);
+    await until('everything is gone', () => processesOf(place).length === 0 && readdirSync(place).length === 0);
+    await sleep(2_000);
+    assert.equal([processesOf(place), readdirSync(place)], [[], []]);
   },
   { deadline: 120_000, needs: TOOLS },
 );

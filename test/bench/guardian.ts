@@ -12,7 +12,8 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { familyOf, startedAt } from './measure.js';
 
-const END_MS = 5_000;
+const END_MS = 8_000;
+const SETTLE_MS = 2_000;
 const POLL_MS = 20;
 
 const processes: { readonly pid: number; readonly started: string }[] = [];
@@ -38,18 +39,31 @@ function daemons(): number[] {
   });
 }
 
-async function endAll(): Promise<void> {
+/** Nobody is killed twice: by then the number may be another's. */
+const killed = new Map<number, string | undefined>();
+
+/** @returns whether any that was started is still there */
+function killAll(): boolean {
   const own = processes.filter(({ pid, started }) => startedAt(pid) === started).map(({ pid }) => pid);
-  const family = familyOf([...own, ...daemons()]).map(pid => ({ pid, started: startedAt(pid) }));
-  for (const { pid } of family) {
+  for (const pid of familyOf([...own, ...daemons()])) {
+    if (killed.has(pid)) continue;
+    killed.set(pid, startedAt(pid));
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
       // It has ended by itself.
     }
   }
-  const isThere = (): boolean => family.some(({ pid, started }) => started !== undefined && startedAt(pid) === started);
-  for (const end = Date.now() + END_MS; Date.now() < end && isThere();) await sleep(POLL_MS);
+  return [...killed].some(([pid, started]) => started !== undefined && startedAt(pid) === started);
+}
+
+/** A daemon that was just being started says only now that it is there: some time must pass without any. */
+async function endAll(): Promise<void> {
+  const end = Date.now() + END_MS;
+  for (let goneSince = Date.now(); Date.now() < Math.min(end, goneSince + SETTLE_MS);) {
+    if (killAll()) goneSince = Date.now();
+    await sleep(POLL_MS);
+  }
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 

@@ -137,7 +137,8 @@ async function main(): Promise<void> {
   }
   const ground = new Ground(options.node);
   for (const [signal, code] of [['SIGINT', 130] as const, ['SIGTERM', 143] as const, ['SIGHUP', 129] as const])
-    process.once(signal, () => void ground.close().then(() => process.exit(code)));
+    // At once: while this process lives it starts servers. The guardian ends what there is.
+    process.once(signal, () => process.exit(code));
   try {
     const result = await measure(ground, options);
     const text = report(result);
