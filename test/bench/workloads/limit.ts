@@ -44,7 +44,10 @@ async function transfer(
 
 /** What a program of test/bench prints. */
 async function secondsOf(program: 'aead' | 'threads', { node }: Ground): Promise<number> {
-  const { stdout, stderr } = await run(node, [...HEAP_FLAGS, join(packageRoot(), 'dist', 'test', 'bench', `${program}.js`)]);
+  const { stdout, stderr } = await run(node, [
+    ...HEAP_FLAGS,
+    join(packageRoot(), 'dist', 'test', 'bench', `${program}.js`),
+  ]);
   const seconds = Number(stdout);
   if (!(seconds > 0)) throw new Error(`${program} could not be measured: ${stderr}`);
   return seconds;
