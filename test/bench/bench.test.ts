@@ -77,6 +77,35 @@ test('tables are padded', () => {
 });
 
 test(
+  'what cannot be measured is said before anything starts, with the usage and exit code 2',
+  async () => {
+    const place = ownTemporary('usage');
+    const cases: [string[], RegExp][] = [
+      [['--only', 'nonsense'], /^no workload is called nonsense; there are bulk-out, /],
+      [['--node', '/nonexistent'], /^--node \/nonexistent is no Node that runs: /],
+      [['--node', '/bin/false'], /^--node \/bin\/false is no Node that runs: /],
+      [['--rounds', '0'], /^--rounds takes a number from 1 to 1000\n/],
+    ];
+    for (const [args, said] of cases) {
+      const { status, stdout, stderr } = await run(process.execPath, [BENCH, ...args], { env: { TMPDIR: place } });
+      assert.is(status, 2, `${args.join(' ')}: ${stderr}`);
+      assert.is(stdout, '');
+      assert.match(
+        stderr
+          .split('\n')
+          .filter(line => !line.startsWith('missing: '))
+          .join('\n'),
+        said,
+      );
+      assert.match(stderr, /npm run bench -- /);
+    }
+    assert.equal(processesOf(place), []);
+    assert.equal(readdirSync(place), []);
+  },
+  { deadline: 60_000, needs: TOOLS },
+);
+
+test(
   'one tiny round: figures, a report, what is missing, and nothing left',
   async () => {
     const out = join(folder, 'report.md');

@@ -8,7 +8,7 @@ import { run } from '../helpers/hosts.js';
 import { packageRoot } from '../helpers/root.js';
 import { has } from '../helpers/suite.js';
 import { Ground } from './ground.js';
-import { readOptions, USAGE, type BenchOptions } from './options.js';
+import { readOptions, USAGE, UsageError, type BenchOptions } from './options.js';
 import { lacks, systems } from './peers/index.js';
 import type { System } from './peers/system.js';
 import { report, type Result } from './report.js';
@@ -24,6 +24,8 @@ const TOOLS = { nginx: 'nginx-light', wrk: 'wrk', iperf3: 'iperf3', openssl: 'op
 const PLACES: Readonly<Record<string, string>> = { '--node': 'PATH', '--out': 'FILE', '--profile': 'DIR' };
 
 const tell = (line: string): void => void process.stderr.write(`${line}\n`);
+
+const reasonOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 async function versionOf(command: string, args: readonly string[]): Promise<string | undefined> {
   try {
@@ -51,7 +53,7 @@ async function versions(): Promise<string[]> {
 function choose(all: readonly Workload[], only: readonly string[]): Workload[] {
   for (const word of only)
     if (!all.some(({ name }) => name.includes(word)))
-      throw new Error(`no workload is called ${word}; there are ${all.map(({ name }) => name).join(', ')}`);
+      throw new UsageError(`no workload is called ${word}; there are ${all.map(({ name }) => name).join(', ')}`);
   return all.filter(({ name }) => only.length === 0 || only.some(word => name.includes(word)));
 }
 
@@ -69,11 +71,11 @@ function present(all: readonly System[], without: readonly string[]): { there: S
 }
 
 async function nodeVersion(node: string): Promise<{ major: number; text: string }> {
-  const { stdout, status, stderr } = await run(node, [
-    '-p',
-    '`${process.version} (OpenSSL ${process.versions.openssl})`',
-  ]);
-  if (status !== 0) throw new Error(`${node} does not run: ${stderr}`);
+  const program = '`${process.version} (OpenSSL ${process.versions.openssl})`';
+  const { stdout, status, stderr } = await run(node, ['-p', program]).catch((error: unknown) => {
+    throw new UsageError(`--node ${node} is no Node that runs: ${reasonOf(error)}`);
+  });
+  if (status !== 0) throw new UsageError(`--node ${node} is no Node that runs: ${stderr}`);
   return { major: Number(/^v(\d+)/.exec(stdout)?.[1]), text: stdout.trim() };
 }
 
@@ -121,7 +123,7 @@ async function main(): Promise<void> {
   try {
     options = readOptions(process.argv.slice(2));
   } catch (error) {
-    tell(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    tell(`${reasonOf(error)}\n${USAGE}`);
     process.exitCode = 2;
     return;
   }
@@ -148,8 +150,9 @@ async function main(): Promise<void> {
     if (out !== undefined) writeFileSync(out, `${text.trimEnd()}\n`);
     tell(out === undefined ? 'docs/benchmarks.md is written by a full run with all peers only' : `written to ${out}`);
   } catch (error) {
-    tell(`the benchmark failed: ${error instanceof Error ? error.message : String(error)}`);
-    process.exitCode = 1;
+    const isUsage = error instanceof UsageError;
+    tell(isUsage ? `${error.message}\n${USAGE}` : `the benchmark failed: ${reasonOf(error)}`);
+    process.exitCode = isUsage ? 2 : 1;
   } finally {
     await ground.close();
   }

@@ -41,6 +41,9 @@ function whole(text: string | undefined, name: string): number | undefined {
   return value;
 }
 
+/** What was asked for cannot be done: nothing has been started, the usage is shown, exit code 2. */
+export class UsageError extends Error {}
+
 /** @throws Error for what is not understood */
 export function readOptions(args: readonly string[]): BenchOptions {
   const text = { type: 'string' } as const;
