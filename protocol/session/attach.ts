@@ -217,25 +217,38 @@ export class SessionSlot {
     this.options.onDown(code, session);
   }
 
-  /** A link of a node that knows nothing of the session: a restart if the session's links are dead, else a double. */
+  /**
+   * A link of a node that knows nothing of the session: a restart if the session's links are dead, else a double. Only a host
+   * that is there counts, so every link is asked, the newcomer too: what was said on it may be older than the end of whoever
+   * said it.
+   */
   private meetStranger(newcomer: Newcomer, session: Session, restart: () => void): void {
     newcomer.phase = 'probing';
     newcomer.timer?.cancel();
     const { timers, limits } = this.options;
     const { link } = newcomer;
+    const asked = new Set<Link>();
+    const ask = (): void => {
+      const links = this.proven(session).filter(other => !asked.has(other));
+      for (const other of links) asked.add(other);
+      newcomer.timer = probe([link, ...links], limits.link.pingDeadlineMs, timers, done, true);
+    };
+    const silent = new Set<Link>();
     const done = (dead: readonly Link[]): void => {
       if (link.isClosed) return;
-      // Only a host that is there counts: what a link said that its sender has given up may come late.
       if (dead.includes(link)) return link.close('attach-failed', 'silent');
-      // One that was attached meanwhile has proven that the peer knows the session.
-      if (this.proven(session).some(other => !dead.includes(other))) return this.refuseDouble(newcomer);
+      for (const other of dead) silent.add(other);
+      const proven = this.proven(session);
+      if (proven.some(other => asked.has(other) && !silent.has(other))) return this.refuseDouble(newcomer);
+      // Attached meanwhile: by a host that is there, or by an ATTACH that comes late.
+      if (proven.some(other => !asked.has(other))) return ask();
       // The session's links may have ended because its owner has just given up the keys that this one was made with.
       if (this.options.stillCounts?.(link) === false)
         return link.close('key-compromised', 'made with a key that was given up as compromised');
       session.close('peer-restarted', 'the peer has restarted');
       restart();
     };
-    newcomer.timer = probe([link, ...this.proven(session)], limits.link.pingDeadlineMs, timers, done, true);
+    ask();
   }
 
   /** Links on which the peer has shown that it knows the session: those that carry it, and those that wait for CONFIRM. */

@@ -425,6 +425,27 @@ test('a link that is attached while a stranger is looked into saves the session'
   assert.is(stranger.links[0].isClosed, true);
 });
 
+test('an ATTACH that comes late while a peer that has restarted is looked into makes no double of it', () => {
+  const { world } = echoing();
+  const first = world.admit({ delay: [5, 5] });
+  world.timers.run(50);
+  const e = open(world, 1);
+  // The ATTACH is on its way for 360 ms; the host dies, starts again and is admitted on a faster link meanwhile.
+  const late = world.admit({ delay: [360, 360] });
+  world.timers.run(300);
+  first.wire.cut();
+  late.links[0].transportClosed('gone');
+  world.nodes[0].restart();
+  world.admit({ delay: [30, 30] });
+  world.timers.run(80);
+  assert.is(world.nodes[1].slot.waiting, 2, 'the ATTACH has come, the answer of the newcomer has not');
+  assert.not.ok(late.links[1].isClosed);
+  world.timers.run(10_000);
+  assert.equal(world.nodes[1].alarms, []);
+  assert.equal(e.resets, ['peer-restarted']);
+  assert.equal(linkCounts(world), [1, 1]);
+});
+
 test('a link that has given its proof and waits for CONFIRM saves the session from a stranger', () => {
   const { world } = echoing();
   const first = world.admit();
