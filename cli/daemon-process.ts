@@ -25,8 +25,8 @@ const POLL_MS = 50;
 /**
  * V8 counts the memory of buffers as the heap's. Under bulk it grows by hundreds of MB/s, and beside a heap as small as the
  * daemon's every few of them would set off a full collection. Below this many MiB the young generation's, which costs
- * little, does the work alone. The young generation is as large as Node 20 and 22 have it: Node 24 doubles it, which costs tens of
- * MiB and longer pauses, and saves nothing.
+ * little, does the work alone. The young generation is as large as Node 20 has it: Node 24 lets it grow further, which costs
+ * tens of MiB and longer pauses, and saves nothing.
  */
 export const HEAP_FLAGS: readonly string[] = ['--initial-old-space-size=96', '--max-semi-space-size=16'];
 
